@@ -1,0 +1,28 @@
+//! Authorizations: <https://developer.webex.com/docs/api/v1/authorizations>.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Extension, State},
+    http::{HeaderMap, Response},
+    routing::get,
+};
+
+use super::{Call, bearer};
+use crate::serve::Shared;
+
+pub(super) fn routes() -> Router<Arc<Shared>> {
+    Router::new().route("/v1/authorizations/tokenExpiry", get(token_expiry))
+}
+
+async fn token_expiry(
+    State(shared): State<Arc<Shared>>,
+    Extension(call): Extension<Call>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let now = shared.now();
+    let reply = shared.world().token_expiry(bearer(&headers), now);
+    call.response(reply)
+}
