@@ -1,0 +1,188 @@
+//! The arguments, as clap wants them declared; their help is the manual.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ColorChoice, Command, CommandFactory as _, Parser};
+use jiff::SignedDuration;
+
+use crate::config::{duration, positive_duration};
+
+/// What all programs take.
+#[derive(Args, Debug)]
+pub(super) struct Common {
+    /// Configuration file [default: token-config.json]
+    #[arg(long, value_name = "PATH", help_heading = "Settings")]
+    pub(super) config: Option<PathBuf>,
+
+    /// File that holds the tokens [default: .env]
+    #[arg(long, value_name = "PATH", help_heading = "Settings")]
+    pub(super) env_file: Option<PathBuf>,
+
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Base URL of the Webex API [default: https://webexapis.com/v1]",
+        help_heading = "Settings"
+    )]
+    pub(super) api_base_url: Option<String>,
+
+    /// Answer with one JSON document, described in the README
+    #[arg(long, help_heading = "Output")]
+    pub(super) json: bool,
+
+    /// Say on stderr what is being done; twice for more
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Output")]
+    pub(super) verbose: u8,
+
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "Output")]
+    pub(super) quiet: bool,
+
+    /// When to use color
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value_t = ColorChoice::Auto,
+        help_heading = "Output"
+    )]
+    pub(super) color: ColorChoice,
+}
+
+const REFRESH_EXIT_CODES: &str = "\
+Exit codes:
+   0  the token in .env works
+   2  the command line is wrong
+  74  a file cannot be saved or read
+  75  passing trouble: run it again later
+  77  a human must re-authorize
+  78  the configuration is wrong";
+
+const REFRESH_EXAMPLES: &str = "\
+Examples:
+  Before each job, from cron:
+    refresh_token --env-file /srv/byods/.env --min-validity 2h && /srv/byods/job
+
+  In a container without a configuration file:
+    WEBEX_SERVICE_APP_CLIENT_ID=… WEBEX_SERVICE_APP_CLIENT_SECRET=… refresh_token
+
+  What would be tried, without trying it:
+    refresh_token --plan
+
+  The token for another program:
+    TOKEN=$(refresh_token --print-token)";
+
+const CHECK_EXIT_CODES: &str = "\
+Exit codes:
+   0  the token in .env works
+   1  it does not, and refresh_token can replace it
+   2  the command line is wrong
+  74  a file cannot be read
+  75  passing trouble: run it again later
+  77  a human must re-authorize
+  78  the configuration is wrong";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  Where everything stands, and by when a human is needed:
+    check_token
+
+  For a monitor, without a request:
+    check_token --offline --json | jq -r .humanNeededBy";
+
+/// Makes sure that .env holds a service-app access token that Webex accepts.
+///
+/// A token that works stays. Otherwise the ladder is climbed: the service app's refresh token, then
+/// the personal access token, then the integration's refresh token; what they issue is saved before
+/// it is used. When none is accepted any more, exit code 77 says that a human must re-authorize.
+#[derive(Debug, Parser)]
+#[command(
+    name = "refresh_token",
+    version,
+    max_term_width = 100,
+    after_long_help = format!("{REFRESH_EXAMPLES}\n\n{REFRESH_EXIT_CODES}"),
+    after_help = REFRESH_EXIT_CODES
+)]
+pub(super) struct RefreshToken {
+    #[command(flatten)]
+    common: Common,
+
+    /// Climb even if the token is valid
+    #[arg(long)]
+    pub(super) force: bool,
+
+    /// Refresh a token that lasts less than this, such as 90s, 36h or 14d
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub(super) min_validity: SignedDuration,
+
+    /// Say which rungs could be tried and why; no network, no write
+    #[arg(long)]
+    pub(super) plan: bool,
+
+    /// Print the access token and a newline, and nothing else, on stdout
+    #[arg(long, conflicts_with_all = ["json", "plan"], help_heading = "Output")]
+    pub(super) print_token: bool,
+
+    /// How long the whole run may take; a grant in flight may finish
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = positive_duration)]
+    pub(super) deadline: SignedDuration,
+
+    /// How long to wait for another run, within the deadline
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    pub(super) lock_timeout: SignedDuration,
+}
+
+/// Says where every credential stands, and by when a human is needed.
+///
+/// Read-only: it never refreshes, mints, locks or changes a byte. The service-app token is
+/// validated with GET /v1/dataSources, the personal access token with tokenExpiry.
+#[derive(Debug, Parser)]
+#[command(
+    name = "check_token",
+    version,
+    max_term_width = 100,
+    after_long_help = format!("{CHECK_EXAMPLES}\n\n{CHECK_EXIT_CODES}"),
+    after_help = CHECK_EXIT_CODES
+)]
+pub(super) struct CheckToken {
+    #[command(flatten)]
+    common: Common,
+
+    /// Make no request
+    #[arg(long)]
+    pub(super) offline: bool,
+}
+
+impl AsRef<Common> for RefreshToken {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
+impl AsRef<Common> for CheckToken {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
+/// The command line of `refresh_token`, for what is made from it: completions, manual pages, tests.
+#[must_use]
+pub fn refresh_token_command() -> Command {
+    RefreshToken::command()
+}
+
+/// The command line of `check_token`, likewise.
+#[must_use]
+pub fn check_token_command() -> Command {
+    CheckToken::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_lines_are_consistent() {
+        refresh_token_command().debug_assert();
+        check_token_command().debug_assert();
+    }
+}

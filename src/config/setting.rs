@@ -1,0 +1,166 @@
+//! The settings, and the names each has in every layer.
+
+use super::env_vars;
+
+/// A setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Setting {
+    AppId,
+    ClientId,
+    ClientSecret,
+    TargetOrgId,
+    PersonalAccessToken,
+    IntegrationClientId,
+    IntegrationClientSecret,
+    IntegrationRefreshToken,
+    ApiBaseUrl,
+}
+
+use Setting::*;
+
+/// Where the personal access token stands in `token-config.json`.
+pub const PERSONAL_ACCESS_TOKEN_PATH: &[&str] = &["tokenManager", "personalAccessToken"];
+
+/// How the integration is spelled in `token-config.json`. All spellings are read; the first that
+/// holds anything is the one in use, and stays so when the file is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spelling {
+    /// `tokenManager.integration.{clientId,clientSecret,refreshToken}`, which is ours.
+    #[default]
+    Integration,
+    /// `tokenManager.{clientId,clientSecret,refreshToken}`.
+    Plain,
+    /// `tokenManager.{oauthClientId,oauthClientSecret,oauthRefreshToken}`.
+    OAuth,
+}
+
+impl Spelling {
+    /// The spellings, in the order in which they are tried.
+    pub const ALL: [Self; 3] = [Self::Integration, Self::Plain, Self::OAuth];
+
+    /// The path of the client id.
+    #[must_use]
+    pub fn client_id_path(self) -> &'static [&'static str] {
+        match self {
+            Self::Integration => &["tokenManager", "integration", "clientId"],
+            Self::Plain => &["tokenManager", "clientId"],
+            Self::OAuth => &["tokenManager", "oauthClientId"],
+        }
+    }
+
+    /// The path of the client secret.
+    #[must_use]
+    pub fn client_secret_path(self) -> &'static [&'static str] {
+        match self {
+            Self::Integration => &["tokenManager", "integration", "clientSecret"],
+            Self::Plain => &["tokenManager", "clientSecret"],
+            Self::OAuth => &["tokenManager", "oauthClientSecret"],
+        }
+    }
+
+    /// The path of the refresh token.
+    #[must_use]
+    pub fn refresh_token_path(self) -> &'static [&'static str] {
+        match self {
+            Self::Integration => &["tokenManager", "integration", "refreshToken"],
+            Self::Plain => &["tokenManager", "refreshToken"],
+            Self::OAuth => &["tokenManager", "oauthRefreshToken"],
+        }
+    }
+}
+
+impl Setting {
+    pub(super) const ALL: [Self; 9] = [
+        AppId,
+        ClientId,
+        ClientSecret,
+        TargetOrgId,
+        PersonalAccessToken,
+        IntegrationClientId,
+        IntegrationClientSecret,
+        IntegrationRefreshToken,
+        ApiBaseUrl,
+    ];
+
+    /// The environment variable; it also names the setting where layers are joined.
+    pub(super) fn variable(self) -> &'static str {
+        match self {
+            AppId => env_vars::WEBEX_SERVICE_APP_ID,
+            ClientId => env_vars::WEBEX_SERVICE_APP_CLIENT_ID,
+            ClientSecret => env_vars::WEBEX_SERVICE_APP_CLIENT_SECRET,
+            TargetOrgId => env_vars::WEBEX_TARGET_ORG_ID,
+            PersonalAccessToken => env_vars::WEBEX_PERSONAL_ACCESS_TOKEN,
+            IntegrationClientId => env_vars::WEBEX_INTEGRATION_CLIENT_ID,
+            IntegrationClientSecret => env_vars::WEBEX_INTEGRATION_CLIENT_SECRET,
+            IntegrationRefreshToken => env_vars::WEBEX_INTEGRATION_REFRESH_TOKEN,
+            ApiBaseUrl => env_vars::WEBEX_API_BASE_URL,
+        }
+    }
+
+    /// The path in `token-config.json`, for settings that can stand there.
+    pub(super) fn path(self, spelling: Spelling) -> Option<&'static [&'static str]> {
+        match self {
+            AppId => Some(&["serviceApp", "appId"]),
+            ClientId => Some(&["serviceApp", "clientId"]),
+            ClientSecret => Some(&["serviceApp", "clientSecret"]),
+            TargetOrgId => Some(&["serviceApp", "targetOrgId"]),
+            PersonalAccessToken => Some(PERSONAL_ACCESS_TOKEN_PATH),
+            IntegrationClientId => Some(spelling.client_id_path()),
+            IntegrationClientSecret => Some(spelling.client_secret_path()),
+            IntegrationRefreshToken => Some(spelling.refresh_token_path()),
+            ApiBaseUrl => None,
+        }
+    }
+
+    /// What to do to have the right value: where it is found in Webex.
+    pub(super) fn remedy(self) -> &'static str {
+        match self {
+            AppId => {
+                "copy the service app's id from developer.webex.com → My Webex Apps, or leave it \
+                 empty: it is computed from the client id"
+            }
+            ClientId => "copy the service app's client id from developer.webex.com → My Webex Apps",
+            ClientSecret => {
+                "copy the client secret from developer.webex.com → My Webex Apps; it is shown \
+                 once, and can be regenerated there"
+            }
+            TargetOrgId => {
+                "copy the organization's id from Control Hub (admin.webex.com) → Account, or leave it \
+                 empty if you have neither a personal access token nor an integration"
+            }
+            PersonalAccessToken => {
+                "copy your personal access token from developer.webex.com → Documentation → \
+                 Getting Started, or leave it empty"
+            }
+            IntegrationClientId => {
+                "copy the integration's client id from developer.webex.com → My Webex Apps, or \
+                 leave all of the integration empty"
+            }
+            IntegrationClientSecret => {
+                "copy the integration's client secret from developer.webex.com → My Webex Apps, \
+                 or leave all of the integration empty"
+            }
+            IntegrationRefreshToken => {
+                "give the refresh token that authorizing the integration with the scope \
+                 spark:applications_token returned, or leave it empty"
+            }
+            ApiBaseUrl => "write it as https://webexapis.com/v1, or leave it out",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_a_declared_variable_of_its_own() {
+        let declared: Vec<_> = env_vars::ALL
+            .iter()
+            .filter(|variable| variable.home == env_vars::Home::Setting)
+            .map(|variable| variable.name)
+            .filter(|name| *name != env_vars::WEBEX_TOKEN_CONFIG)
+            .collect();
+        assert_eq!(declared, Setting::ALL.map(Setting::variable));
+    }
+}

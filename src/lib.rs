@@ -1,0 +1,18 @@
+//! Keeps the OAuth tokens of Webex service apps alive.
+
+pub mod backoff;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod ids;
+pub mod ladder;
+pub mod lifetime;
+pub mod manager;
+pub mod remedy;
+pub mod store;
+pub mod token;
+pub mod webex;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

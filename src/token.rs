@@ -1,0 +1,195 @@
+//! The secrets, each a type of its own, and their fingerprints.
+//!
+//! The plaintext leaves through `expose` alone: to the request being sent and to the file being
+//! written. Nothing here has `Display`, `Serialize` or `PartialEq`; two secrets are compared by
+//! [`Fingerprint`].
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+macro_rules! secret {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub struct $name(SecretString);
+
+        impl $name {
+            /// Wraps the plaintext.
+            #[must_use]
+            pub fn new(plaintext: impl Into<String>) -> Self {
+                Self(SecretString::from(plaintext.into()))
+            }
+
+            /// The plaintext: for a request or the store, nowhere else.
+            #[must_use]
+            pub fn expose(&self) -> &str {
+                self.0.expose_secret()
+            }
+
+            /// The secret, still closed: for whoever must recognize it in a text.
+            pub(crate) fn closed(&self) -> SecretString {
+                self.0.clone()
+            }
+
+            /// What tells this secret from another without revealing it.
+            #[must_use]
+            pub fn fingerprint(&self) -> Fingerprint {
+                Fingerprint::of(self.expose())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "([REDACTED])"))
+            }
+        }
+    };
+}
+
+secret! {
+    /// A bearer token for Webex API calls (RFC 6750): a service app's, an integration's, or a
+    /// personal access token.
+    AccessToken
+}
+secret! {
+    /// A refresh token (RFC 6749 §1.5).
+    RefreshToken
+}
+secret! {
+    /// A client secret (RFC 6749 §2.3.1).
+    ClientSecret
+}
+
+/// The first 128 bits of a secret's SHA-256, in hexadecimal.
+///
+/// Dates are stored with the fingerprint of the token they belong to, so that a token pasted in by
+/// hand is simply unknown. Webex's secrets have far more entropy than could be searched for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// How many characters a fingerprint has.
+    pub const LEN: usize = 32;
+
+    /// The fingerprint of `secret`.
+    #[must_use]
+    pub fn of(secret: &str) -> Self {
+        use fmt::Write as _;
+        let digest = Sha256::new()
+            .chain_update(b"webex-tokens fingerprint\0")
+            .chain_update(secret)
+            .finalize();
+        let mut hex = String::with_capacity(Self::LEN);
+        for byte in &digest[..Self::LEN / 2] {
+            write!(hex, "{byte:02x}").expect("writing to a string cannot fail");
+        }
+        Self(hex)
+    }
+
+    /// Reads back what [`Fingerprint::as_str`] gave; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        (text.len() == Self::LEN && text.chars().all(hex)).then(|| Self(text.to_owned()))
+    }
+
+    /// The hexadecimal digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The text, with `[…]` for each word that looks like a token or a client secret.
+///
+/// A server may quote a token that nobody here has seen, such as one it has just issued and failed
+/// to hand over. Webex's are made of a long run of letters and digits; its UUIDs, tracking ids and
+/// the encoded ids of its resources are told apart.
+pub(crate) fn without_tokens(text: &str) -> String {
+    let is_inside = |c: char| c.is_ascii_alphanumeric() || "_-+".contains(c);
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_inside) {
+        let (before, word) = rest.split_at(start);
+        let end = word.find(|c| !is_inside(c)).unwrap_or(word.len());
+        let (word, after) = word.split_at(end);
+        shown.push_str(before);
+        shown.push_str(if looks_like_a_token(word) {
+            "[…]"
+        } else {
+            word
+        });
+        rest = after;
+    }
+    shown + rest
+}
+
+fn looks_like_a_token(word: &str) -> bool {
+    const SHORTEST: usize = 24;
+    // `ciscospark://`, encoded: an id, such as an application's.
+    const ID: &str = "Y2lzY29zcGFyazov";
+    !word.starts_with(ID)
+        && word.split('-').any(|run| {
+            run.len() >= SHORTEST
+                && run.contains(|c: char| c.is_ascii_digit())
+                && run.contains(|c: char| c.is_ascii_alphabetic())
+        })
+}
+
+/// What a grant or a mint returned (RFC 6749 §5.1, with Webex's `refresh_token_expires_in`).
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// The new access token.
+    pub access_token: AccessToken,
+    /// How long it lives, from the reply; `None` where the reply did not say.
+    pub expires_in: Option<SignedDuration>,
+    /// The new refresh token; `None` where the old one stays.
+    pub refresh_token: Option<RefreshToken>,
+    /// How long the refresh token lives from now on, from the reply.
+    pub refresh_token_expires_in: Option<SignedDuration>,
+    /// When the reply arrived.
+    pub issued_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_nothing_of_a_secret() {
+        let token = AccessToken::new("NGFkYzQ1canary");
+        assert_eq!(format!("{token:?}"), "AccessToken([REDACTED])");
+    }
+
+    #[test]
+    fn words_that_look_like_tokens_are_left_out() {
+        let token = "MDM0NjhhNzMtMDdiNy00ZWUwLTk2ZTkt_PE93_1eb65fdf-9643-417f-9974-ad72cae0e10f";
+        let secret = "f6b19c4db74c1d327733c0bd180dbf9457ddfd5c7833e8c761d48e9913c81ddd";
+        assert_eq!(
+            without_tokens(&format!("no {token}: {secret}.")),
+            "no […]: […]."
+        );
+        for plain in [
+            "",
+            "…",
+            "ROUTER_1420d3bb-ebe8-4075-aa92-01e44e2f5845",
+            "the scope spark-admin:datasource_read is missing, see https://developer.webex.com/docs",
+            "Y2lzY29zcGFyazovL3VzL0FQUExJQ0FUSU9OL0MxMjM0NTY3ODkw",
+        ] {
+            assert_eq!(without_tokens(plain), plain);
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_tells_secrets_apart_and_survives_its_text() {
+        let one = RefreshToken::new("one").fingerprint();
+        assert_eq!(one, Fingerprint::of("one"));
+        assert_ne!(one, Fingerprint::of("two"));
+        assert_eq!(Fingerprint::parse(one.as_str()), Some(one));
+        assert_eq!(Fingerprint::parse("ABC"), None);
+    }
+}

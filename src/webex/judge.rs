@@ -1,0 +1,490 @@
+//! What a reply means: status and body in, [`Outcome`] out. Pure.
+//!
+//! Webex documents few of its error bodies (the ones of a dead refresh token and of a wrong client
+//! secret are recorded nowhere), so status class decides first and text second, in both shapes that
+//! are seen: Webex's own (`message`, `errors[].description`, `trackingId`) and RFC 6749 §5.2's
+//! (`error`, `error_description`). A 4xx in neither shape was not written by Webex: something
+//! between us and Webex answered, and says nothing about a token.
+//!
+//! No reply body is ever kept or shown. What is shown is Webex's own message, without control
+//! characters, cut to a line, and withheld whole if it repeats any part of a secret.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Answer, Body, Exchange, NoAnswer, Reply};
+use crate::backoff;
+use crate::ladder::Outcome;
+use crate::token::{AccessToken, Issued, RefreshToken, without_tokens};
+
+/// Which question a reply answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// `POST /v1/access_token` with `grant_type=refresh_token`.
+    Grant,
+    /// `POST /v1/applications/{applicationId}/token`.
+    Mint,
+    /// `GET /v1/dataSources`: is the token accepted?
+    Validation,
+    /// `GET /v1/authorizations/tokenExpiry`.
+    Expiry,
+}
+
+/// Why an outcome is what it is, where a caller would act differently on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A 2xx with what was asked for.
+    Given,
+    /// The credential is dead: `invalid_grant` and Webex's texts, or 401 for a bearer.
+    DeadCredential,
+    /// The client id or secret is wrong: `invalid_client` and Webex's texts.
+    BadClient,
+    /// The mint's input is wrong, or the application is unknown (400, 404).
+    BadMintInput,
+    /// 403: a scope, a role or an authorization is missing.
+    NotAllowed,
+    /// `tokenlimit_reached`: 750 live access tokens.
+    TokenLimit,
+    /// Another refusal in Webex's or RFC 6749's shape.
+    Refused,
+    /// Webex is busy, down or in maintenance, and said so before acting.
+    Busy,
+    /// Webex failed, and may have acted.
+    Failed,
+    /// No connection, or no TLS.
+    NotConnected,
+    /// The connection ended, or time ran out, after the request was sent.
+    NoAnswer,
+    /// A 200 that is not what was asked for: no JSON, cut short, no `access_token`, too large.
+    Unusable,
+    /// A redirect or an error page: not from Webex. The host that answered is in the text.
+    Intermediary,
+    /// 407: a proxy wants other credentials.
+    Proxy,
+}
+
+/// A judged reply.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// What it means for the climb.
+    pub outcome: Outcome,
+    /// Why.
+    pub cause: Cause,
+    /// What Webex said, or what went wrong: one line, without secrets. `None` where all is well.
+    pub error: Option<String>,
+    /// The status, where there was an answer.
+    pub http_status: Option<u16>,
+    /// Webex's `trackingId`, which its support asks for.
+    pub tracking_id: Option<String>,
+    /// How long Webex asks to wait.
+    pub retry_after: Option<std::time::Duration>,
+}
+
+/// Judges the reply to a grant or a mint, and takes the tokens out of it.
+#[must_use]
+pub fn judge_tokens(
+    question: Question,
+    exchange: &Exchange,
+    now: Timestamp,
+) -> (Judged, Option<Issued>) {
+    if let Reply::Answer(answer) = &exchange.reply
+        && answer.is_success()
+    {
+        let issued = issued(answer, now);
+        let judged = match &issued {
+            Ok(_) => Judged::of(answer, Outcome::Issued, Cause::Given, None),
+            Err(why) => Judged::of(answer, Outcome::Doubtful, Cause::Unusable, Some(why)),
+        };
+        let issued = issued.ok();
+        let mut secrets = exchange.secrets.clone();
+        if let Some(issued) = &issued {
+            secrets.push(issued.access_token.expose().into());
+            secrets.extend(issued.refresh_token.iter().map(|it| it.expose().into()));
+        }
+        return (judged.without(&secrets), issued);
+    }
+    (judge(question, exchange, now), None)
+}
+
+/// Judges the reply to a validation.
+#[must_use]
+pub fn judge_validation(exchange: &Exchange, now: Timestamp) -> Judged {
+    match &exchange.reply {
+        Reply::Answer(answer) if answer.is_success() => match looks_like_json(answer) {
+            Ok(()) => Judged::of(answer, Outcome::Accepted, Cause::Given, None),
+            Err(why) => Judged::of(answer, Outcome::Unavailable, Cause::Unusable, Some(why)),
+        }
+        .without(&exchange.secrets),
+        _ => judge(Question::Validation, exchange, now),
+    }
+}
+
+/// Judges the reply to `tokenExpiry`, and takes the date out of it (milliseconds).
+#[must_use]
+pub fn judge_expiry(exchange: &Exchange, now: Timestamp) -> (Judged, Option<Timestamp>) {
+    if let Reply::Answer(answer) = &exchange.reply
+        && answer.is_success()
+    {
+        let millis = answer.json().and_then(|body| integer(body.get("exp")?));
+        let expires_at = millis.and_then(|millis| Timestamp::from_millisecond(millis).ok());
+        let judged = if expires_at.is_some() {
+            Judged::of(answer, Outcome::Accepted, Cause::Given, None)
+        } else {
+            let why = "the answer has no expiry in it";
+            Judged::of(answer, Outcome::Unavailable, Cause::Unusable, Some(why))
+        };
+        return (judged.without(&exchange.secrets), expires_at);
+    }
+    (judge(Question::Expiry, exchange, now), None)
+}
+
+impl Judged {
+    fn of(answer: &Answer, outcome: Outcome, cause: Cause, error: Option<&str>) -> Self {
+        Self {
+            outcome,
+            cause,
+            error: error.map(str::to_owned),
+            http_status: Some(answer.status),
+            tracking_id: answer.tracking_id().map(str::to_owned),
+            retry_after: None,
+        }
+    }
+
+    /// The same, without a `trackingId` that repeats a secret.
+    fn without(mut self, secrets: &[SecretString]) -> Self {
+        self.tracking_id = self.tracking_id.filter(|id| !repeats_any(id, secrets));
+        self
+    }
+}
+
+/// Judges everything that is not a success.
+fn judge(question: Question, exchange: &Exchange, now: Timestamp) -> Judged {
+    let secrets = exchange.secrets.as_slice();
+    let answer = match &exchange.reply {
+        Reply::Answer(answer) => answer,
+        Reply::NoAnswer(no_answer) => return judge_no_answer(no_answer, secrets),
+    };
+    let said = Said::in_answer(answer);
+    let (outcome, cause) = classify(question, answer.status, &said);
+    let error = match cause {
+        Cause::Intermediary => answered_by_another(answer, secrets),
+        Cause::Proxy => "a proxy asks for credentials (407)".to_owned(),
+        _ => said
+            .shown(secrets)
+            .unwrap_or_else(|| format!("HTTP {}, without a reason given", answer.status)),
+    };
+    let retry_after = answer.retry_after.as_deref();
+    Judged {
+        retry_after: retry_after.and_then(|header| backoff::retry_after(header, now)),
+        ..Judged::of(answer, outcome, cause, Some(&error)).without(secrets)
+    }
+}
+
+fn judge_no_answer(no_answer: &NoAnswer, secrets: &[SecretString]) -> Judged {
+    let (outcome, cause) = match no_answer {
+        NoAnswer::NotConnected(_) => (Outcome::Unavailable, Cause::NotConnected),
+        NoAnswer::ProxyRefused => (Outcome::ProxyRefused, Cause::Proxy),
+        NoAnswer::TimedOut | NoAnswer::Dropped(_) => (Outcome::Doubtful, Cause::NoAnswer),
+    };
+    Judged {
+        outcome,
+        cause,
+        error: Some(scrub(&no_answer.to_string(), secrets)),
+        http_status: None,
+        tracking_id: None,
+        retry_after: None,
+    }
+}
+
+/// The table: status class first, text second.
+fn classify(question: Question, status: u16, said: &Said) -> (Outcome, Cause) {
+    match status {
+        407 => (Outcome::ProxyRefused, Cause::Proxy),
+        _ if said.mentions_token_limit() => (Outcome::GivenUp, Cause::TokenLimit),
+        423 | 429 | 503 => (Outcome::Unavailable, Cause::Busy),
+        408 | 500..=599 => (Outcome::Doubtful, Cause::Failed),
+        400..=499 if said.shape == Shape::Neither => (Outcome::Unavailable, Cause::Intermediary),
+        400..=499 => classify_refusal(question, status, said),
+        _ => (Outcome::Unavailable, Cause::Intermediary),
+    }
+}
+
+/// A 4xx that Webex wrote.
+fn classify_refusal(question: Question, status: u16, said: &Said) -> (Outcome, Cause) {
+    match (question, status) {
+        (Question::Grant, _) if said.speaks_of_dead_grant() => {
+            (Outcome::Rejected, Cause::DeadCredential)
+        }
+        (Question::Grant, _) if said.speaks_of_client() => {
+            (Outcome::Misconfigured, Cause::BadClient)
+        }
+        (Question::Mint | Question::Validation | Question::Expiry, 401) => {
+            (Outcome::Rejected, Cause::DeadCredential)
+        }
+        (Question::Mint, 400 | 404) => (Outcome::Misconfigured, Cause::BadMintInput),
+        (Question::Mint | Question::Validation | Question::Expiry, 403) => {
+            (Outcome::Forbidden, Cause::NotAllowed)
+        }
+        // A look at a token that is refused for another reason says nothing about the token.
+        (Question::Validation | Question::Expiry, _) => (Outcome::GivenUp, Cause::Refused),
+        (Question::Grant | Question::Mint, _) => (Outcome::Rejected, Cause::Refused),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    Webex,
+    Rfc6749,
+    Neither,
+}
+
+/// What an error body says.
+struct Said {
+    shape: Shape,
+    /// RFC 6749's `error`, or nothing.
+    code: String,
+    /// Messages and descriptions, each once, in order.
+    texts: Vec<String>,
+}
+
+impl Said {
+    fn in_answer(answer: &Answer) -> Self {
+        let body = answer.json().unwrap_or_default();
+        let mut texts: Vec<String> = Vec::new();
+        let mut add = |value: Option<&Value>| {
+            if let Some(text) = value.and_then(Value::as_str).map(str::trim)
+                && !text.is_empty()
+                && !texts.iter().any(|known| known == text)
+            {
+                texts.push(text.to_owned());
+            }
+        };
+        let code = body.get("error").and_then(Value::as_str).unwrap_or("");
+        add(body.get("error"));
+        add(body.get("error_description"));
+        add(body.get("message"));
+        let errors = body.get("errors").and_then(Value::as_array);
+        for error in errors.into_iter().flatten() {
+            add(error.get("code"));
+            add(error.get("description"));
+            add(error.get("message"));
+        }
+        let is_webex = ["message", "trackingId"]
+            .iter()
+            .any(|key| body.get(*key).is_some_and(Value::is_string))
+            || errors.is_some();
+        // A reply without a body is Webex's own where its gateway has put a trackingId on it.
+        let is_bare = answer.body.is_empty() && answer.tracking_header.is_some();
+        let shape = match (code.is_empty(), is_webex || is_bare) {
+            (false, _) => Shape::Rfc6749,
+            (true, true) => Shape::Webex,
+            (true, false) => Shape::Neither,
+        };
+        Self {
+            shape,
+            code: code.to_owned(),
+            texts,
+        }
+    }
+
+    fn any(&self, test: impl Fn(&str) -> bool) -> bool {
+        self.texts.iter().any(|text| test(&text.to_lowercase()))
+    }
+
+    fn mentions_token_limit(&self) -> bool {
+        self.any(|text| text.contains("tokenlimit_reached"))
+    }
+
+    fn speaks_of_dead_grant(&self) -> bool {
+        match self.code.as_str() {
+            "invalid_grant" | "invalid_refresh_token" => true,
+            "invalid_client" | "unauthorized_client" => false,
+            _ => self.any(|text| {
+                let refresh_token =
+                    text.contains("refresh token") || text.contains("refresh_token");
+                let dead = ["expired", "revoked", "invalid", "not valid", "already used"];
+                text.contains("invalid_grant")
+                    || refresh_token && dead.iter().any(|word| text.contains(word))
+            }),
+        }
+    }
+
+    fn speaks_of_client(&self) -> bool {
+        const WORDS: [&str; 8] = [
+            "invalid_client",
+            "client id",
+            "client_id",
+            "clientid",
+            "client secret",
+            "client_secret",
+            "clientsecret",
+            "client credentials",
+        ];
+        self.any(|text| WORDS.iter().any(|word| text.contains(word)))
+    }
+
+    fn shown(&self, secrets: &[SecretString]) -> Option<String> {
+        (!self.texts.is_empty()).then(|| scrub(&self.texts.join("; "), secrets))
+    }
+}
+
+fn answered_by_another(answer: &Answer, secrets: &[SecretString]) -> String {
+    let host = &answer.host;
+    match (answer.status, &answer.location_host) {
+        (300..=399, Some(to)) => format!(
+            "HTTP {} redirects from {host} to {}, which Webex does not do",
+            answer.status,
+            scrub(to, secrets)
+        ),
+        (status, _) => {
+            format!("HTTP {status} from {host}, in a form that Webex does not use")
+        }
+    }
+}
+
+fn issued(answer: &Answer, now: Timestamp) -> Result<Issued, &'static str> {
+    match &answer.body {
+        Body::TooLarge => return Err("the answer is over 1 MiB; no token reply is"),
+        Body::CutShort(_) => return Err("the answer was cut short"),
+        Body::Whole(_) | Body::Beginning(_) => {}
+    }
+    let body = answer.json().ok_or("the answer is not a JSON object")?;
+    let token = |key: &str| {
+        let text = body.get(key).and_then(Value::as_str)?;
+        (!text.is_empty()).then(|| text.to_owned())
+    };
+    let lasts = |key: &str| {
+        let seconds = integer(body.get(key)?).filter(|seconds| *seconds >= 0)?;
+        // Beyond a century a date would overflow, and means "for ever" anyway.
+        Some(SignedDuration::from_secs(seconds.min(100 * 366 * 86_400)))
+    };
+    Ok(Issued {
+        access_token: AccessToken::new(
+            token("access_token").ok_or("the answer has no access_token in it")?,
+        ),
+        expires_in: lasts("expires_in"),
+        refresh_token: token("refresh_token").map(RefreshToken::new),
+        refresh_token_expires_in: lasts("refresh_token_expires_in"),
+        issued_at: now,
+    })
+}
+
+/// A whole number, written as a number or as a string.
+fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::String(text) => text.trim().parse().ok(),
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a fraction of a second is dropped"
+        )]
+        Value::Number(number) => number.as_i64().or_else(|| Some(number.as_f64()? as i64)),
+        _ => None,
+    }
+}
+
+/// A list of ten thousand data sources is 10 MB: its beginning is enough to see that it is JSON.
+fn looks_like_json(answer: &Answer) -> Result<(), &'static str> {
+    let parsed = match &answer.body {
+        Body::Whole(bytes) => serde_json::from_slice::<serde::de::IgnoredAny>(bytes),
+        Body::Beginning(bytes) => {
+            // A number that is cut off, such as `1.`, would not be seen to end.
+            let in_number = |byte: &u8| b"+-.0123456789Ee".contains(byte);
+            let numbers = bytes
+                .iter()
+                .rev()
+                .take_while(|byte| in_number(byte))
+                .count();
+            let bytes = &bytes[..bytes.len() - numbers];
+            match serde_json::from_slice::<serde::de::IgnoredAny>(bytes) {
+                Err(error) if error.is_eof() => return Ok(()),
+                other => other,
+            }
+        }
+        Body::CutShort(_) => return Err("the answer was cut short"),
+        Body::TooLarge => return Err("the answer is too large"),
+    };
+    parsed.map(drop).map_err(|_| "the answer is not JSON")
+}
+
+/// What is shown of a text that came over the network: one line of at most 300 characters, nothing
+/// at all where it repeats eight or more characters of a secret, and no word that looks like one.
+pub(super) fn scrub(text: &str, secrets: &[SecretString]) -> String {
+    const MOST: usize = 300;
+    if repeats_any(text, secrets) {
+        return "(what the server said is withheld: it repeats a secret)".to_owned();
+    }
+    let line: String = without_tokens(text)
+        .chars()
+        .map(|c| if steers(c) { ' ' } else { c })
+        .take(MOST)
+        .collect();
+    line.trim().to_owned()
+}
+
+/// Whether `text` holds eight characters in a row of a secret, or all of a shorter one, in any case.
+fn repeats_any(text: &str, secrets: &[SecretString]) -> bool {
+    secrets.iter().any(|secret| {
+        let bytes = secret.expose_secret().as_bytes();
+        let width = bytes.len().min(8);
+        width >= 4
+            && bytes.windows(width).any(|piece| {
+                text.as_bytes()
+                    .windows(width)
+                    .any(|here| here.eq_ignore_ascii_case(piece))
+            })
+    })
+}
+
+/// Whether a character does something to a terminal instead of being shown: controls, line
+/// separators, and what turns the direction of writing.
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+impl Answer {
+    fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    fn json(&self) -> Option<Map<String, Value>> {
+        match &self.body {
+            Body::Whole(bytes) => serde_json::from_slice(bytes).ok(),
+            Body::Beginning(_) | Body::TooLarge | Body::CutShort(_) => None,
+        }
+    }
+
+    /// The `trackingId`, from the header; `None` where it is not made of what Webex's are made of.
+    fn tracking_id(&self) -> Option<&str> {
+        let id = self.tracking_header.as_deref().or(self.tracking_body())?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
+        (id.len() <= 128 && !id.is_empty() && id.chars().all(plain)).then_some(id)
+    }
+
+    fn tracking_body(&self) -> Option<&str> {
+        #[derive(serde::Deserialize)]
+        struct Tracked<'a> {
+            #[serde(rename = "trackingId", borrow)]
+            tracking_id: &'a str,
+        }
+        match &self.body {
+            Body::Whole(bytes) => serde_json::from_slice::<Tracked<'_>>(bytes)
+                .ok()
+                .map(|tracked| tracked.tracking_id),
+            Body::Beginning(_) | Body::TooLarge | Body::CutShort(_) => None,
+        }
+    }
+}
+
+impl Body {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Whole(bytes) | Self::Beginning(bytes) | Self::CutShort(bytes) => bytes.is_empty(),
+            Self::TooLarge => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
