@@ -1,0 +1,317 @@
+//! The documents agree with the code: what a reader finds in one is so in the other.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use webex_tokens::cli;
+use webex_tokens::config::env_vars::{self, Home};
+use webex_tokens::manager::{CredentialState, RunOutcome, StatusOutcome};
+use webex_tokens::remedy::ExitStatus;
+
+const README: &str = include_str!("../README.md");
+const CHANGELOG: &str = include_str!("../CHANGELOG.md");
+const ENV_EXAMPLE: &str = include_str!("../.env.example");
+const TEMPLATE: &str = include_str!("../token-config.json.template");
+
+const RUN_OUTCOMES: [RunOutcome; 8] = [
+    RunOutcome::Valid,
+    RunOutcome::Refreshed,
+    RunOutcome::Kept,
+    RunOutcome::Unavailable,
+    RunOutcome::ReauthorizationRequired,
+    RunOutcome::Misconfigured,
+    RunOutcome::NotSaved,
+    RunOutcome::Unreadable,
+];
+
+const STATUS_OUTCOMES: [StatusOutcome; 6] = [
+    StatusOutcome::Valid,
+    StatusOutcome::Renewable,
+    StatusOutcome::ReauthorizationRequired,
+    StatusOutcome::Misconfigured,
+    StatusOutcome::Unavailable,
+    StatusOutcome::Unreadable,
+];
+
+const EXIT_STATUSES: [ExitStatus; 7] = [
+    ExitStatus::Works,
+    ExitStatus::Renewable,
+    ExitStatus::Usage,
+    ExitStatus::File,
+    ExitStatus::Passing,
+    ExitStatus::Reauthorize,
+    ExitStatus::Configuration,
+];
+
+/// The part of the README below this heading, down to the next of its level.
+#[track_caller]
+fn section(heading: &str) -> &'static str {
+    let (_, below) = README
+        .split_once(&format!("\n## {heading}\n"))
+        .unwrap_or_else(|| panic!("the README has no section {heading}"));
+    below.split("\n## ").next().unwrap_or(below)
+}
+
+/// What stands between backticks.
+fn quoted(text: &str) -> BTreeSet<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// The cells of every row of every table.
+fn rows(section: &str) -> impl Iterator<Item = Vec<&str>> {
+    let lines = section.lines().filter(|line| line.starts_with("| "));
+    lines.map(|line| {
+        let cells = line.trim_matches('|').split(" | ");
+        cells.map(|cell| cell.trim_matches([' ', '|'])).collect()
+    })
+}
+
+#[test]
+fn the_readme_names_every_variable_where_it_belongs() {
+    let settings = quoted(section("Settings"));
+    let files = quoted(section("Files"));
+    for variable in env_vars::ALL {
+        let there = match variable.home {
+            Home::Managed => &files,
+            Home::Setting | Home::Process => &settings,
+        };
+        assert!(there.contains(variable.name), "{}", variable.name);
+    }
+}
+
+#[test]
+fn the_readme_names_no_variable_that_there_is_not() {
+    let is_known = |name: &str| env_vars::ALL.iter().any(|variable| variable.name == name);
+    let words = README.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    for word in words.filter(|word| word.starts_with("WEBEX_")) {
+        assert!(is_known(word), "{word}");
+    }
+}
+
+#[test]
+fn the_example_names_every_variable_that_a_dotenv_file_can_hold() {
+    for variable in env_vars::ALL {
+        let line = format!("{}=", variable.name);
+        let is_there = ENV_EXAMPLE
+            .lines()
+            .any(|it| it.trim_start_matches("# ") == line);
+        assert_eq!(
+            is_there,
+            variable.home != Home::Process,
+            "{}",
+            variable.name
+        );
+    }
+}
+
+#[test]
+fn the_readme_has_every_flag_and_the_help_has_every_one_of_the_readmes() {
+    for mut command in [cli::refresh_token_command(), cli::check_token_command()] {
+        let help = command.render_long_help().to_string();
+        let settings = section("Settings");
+        for argument in command.get_arguments() {
+            if let Some(long) = argument.get_long() {
+                assert!(settings.contains(&format!("--{long}")), "--{long}");
+                assert!(help.contains(&format!("--{long}")), "--{long}");
+            }
+        }
+    }
+    let flags = README
+        .split_whitespace()
+        .filter(|word| word.starts_with("`--"));
+    for flag in flags {
+        let flag = flag.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        let is_ours = [cli::refresh_token_command(), cli::check_token_command()]
+            .iter()
+            .any(|command| {
+                command
+                    .get_arguments()
+                    .any(|it| it.get_long() == Some(flag))
+            });
+        // The first two are clap's, the others the sandbox's.
+        let is_usual = ["help", "version", "port", "tls", "data-sources"].contains(&flag);
+        assert!(is_ours || is_usual, "--{flag}");
+    }
+}
+
+#[test]
+fn every_outcome_is_in_the_readme() {
+    let json = section("`--json`");
+    let (run, check) = json
+        .split_once("\n`check_token --json`")
+        .expect("a part for each program");
+    let (run, check) = (quoted(run), quoted(check));
+    for outcome in RUN_OUTCOMES {
+        assert!(run.contains(outcome.name()), "{}", outcome.name());
+    }
+    assert!(run.contains("plan"));
+    for outcome in STATUS_OUTCOMES {
+        assert!(check.contains(outcome.name()), "{}", outcome.name());
+    }
+    for state in [
+        CredentialState::Absent,
+        CredentialState::Valid,
+        CredentialState::Due,
+        CredentialState::Expired,
+        CredentialState::Rejected,
+        CredentialState::Forbidden,
+        CredentialState::Unknown,
+    ] {
+        assert!(check.contains(state.name()), "{}", state.name());
+    }
+}
+
+#[test]
+fn every_field_of_the_snapshots_is_in_the_readme() {
+    let json = section("`--json`");
+    let snapshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
+    let mut documents = 0;
+    for entry in fs::read_dir(snapshots).expect("the snapshots") {
+        let path = entry.expect("a snapshot").path();
+        if !path.to_string_lossy().ends_with("_json.snap") {
+            continue;
+        }
+        documents += 1;
+        let text = fs::read_to_string(path).expect("a snapshot");
+        let keys = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix('"')?.split_once("\": "));
+        for (key, _) in keys {
+            assert!(json.contains(key), "{key}");
+        }
+    }
+    assert!(documents > 10, "the snapshots are elsewhere");
+}
+
+#[test]
+fn every_exit_code_is_in_the_readme_and_in_the_help() {
+    let codes: BTreeSet<_> = EXIT_STATUSES
+        .iter()
+        .map(|status| (*status as u8).to_string())
+        .collect();
+    let described: BTreeSet<_> = rows(section("Exit codes"))
+        .map(|cells| cells[0].to_owned())
+        .filter(|cell| cell != "Code")
+        .collect();
+    assert_eq!(described, codes);
+
+    let in_help = |help: String| -> BTreeSet<String> {
+        let (_, below) = help.split_once("Exit codes:\n").expect("a list of them");
+        let codes = below
+            .lines()
+            .filter_map(|line| line.split_whitespace().next());
+        codes.map(str::to_owned).collect()
+    };
+    let check = cli::check_token_command().render_long_help().to_string();
+    assert_eq!(in_help(check), codes);
+    let refresh = cli::refresh_token_command().render_long_help().to_string();
+    let mut without_renewable = codes;
+    without_renewable.remove("1");
+    assert_eq!(in_help(refresh), without_renewable);
+}
+
+#[test]
+fn the_messages_that_the_readme_explains_are_still_given() {
+    let mut sources = String::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder of sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                sources += &fs::read_to_string(path).expect("a source");
+            }
+        }
+    }
+    // A literal may be continued on the next line.
+    let sources: String = sources.replace("\\\n", " ");
+    let sources = sources.split_whitespace().collect::<Vec<_>>().join(" ");
+    let labels = ["service-app refresh token", "personal access token"];
+    for cells in rows(section("When something is wrong")) {
+        let message = cells.iter().find(|cell| cell.starts_with('`'));
+        for message in message.into_iter().flat_map(|message| quoted(message)) {
+            let parts = message.split('…').flat_map(|part| part.split(" N "));
+            for part in parts.flat_map(|part| part.split(": ")) {
+                let part = part.trim();
+                assert!(
+                    labels.contains(&part) || sources.contains(part),
+                    "nothing says {part:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_changelog_says_what_is_not_released_yet() {
+    let (_, unreleased) = CHANGELOG
+        .split_once("\n## [Unreleased]\n")
+        .expect("a section for what is not released");
+    let entries = unreleased.split("\n## ").next().unwrap_or_default();
+    assert!(entries.contains("\n- "), "it is empty");
+}
+
+#[test]
+fn the_template_is_json_and_what_the_readme_shows() {
+    let template: serde_json::Value = serde_json::from_str(TEMPLATE).expect("JSON");
+    let (_, below) = README.split_once("```json\n").expect("an example");
+    let example = below.split("```").next().unwrap_or_default();
+    // The README's list indents it.
+    let example: serde_json::Value = serde_json::from_str(example).expect("JSON");
+    assert_eq!(shape(&template), shape(&example));
+}
+
+/// The keys of a document and of all in it.
+fn shape(value: &serde_json::Value) -> Vec<String> {
+    let Some(object) = value.as_object() else {
+        return Vec::new();
+    };
+    let fields = object.iter().flat_map(|(key, value)| {
+        let inner = shape(value)
+            .into_iter()
+            .map(move |it| format!("{key}.{it}"));
+        std::iter::once(key.clone()).chain(inner)
+    });
+    fields.collect()
+}
+
+#[test]
+fn what_holds_secrets_and_what_is_ours_is_ignored_by_git() {
+    let ignored = |name: &str| {
+        let status = Command::new("git")
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .args(["check-ignore", "--quiet", "--no-index", name])
+            .status();
+        status.expect("git runs").success()
+    };
+    for name in [
+        ".env",
+        ".env.production",
+        ".env.lock",
+        ".env.state.json",
+        ".env.pending",
+        ".env.rescue.json",
+        ".env.tmp.1",
+        "token-config.json",
+        "token-config.json.lock",
+        "token-config.json.state.json",
+        "token-config.json.pending",
+        "token-config.json.rescue.json",
+        "deeper/.env",
+        "target/debug/refresh_token",
+    ] {
+        assert!(ignored(name), "{name} could be committed");
+    }
+    for name in [
+        ".env.example",
+        "token-config.json.template",
+        "Cargo.lock",
+        "README.md",
+        "tests/snapshots/valid.snap",
+    ] {
+        assert!(!ignored(name), "{name} is left out");
+    }
+}

@@ -1,0 +1,364 @@
+//! What every black-box story needs: a folder of its own, a sandbox Webex, the compiled programs,
+//! and a search of all that they print for the secrets that were planted.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test binary uses its own part"
+)]
+
+mod credentials;
+#[cfg(unix)]
+pub(crate) mod disk;
+#[cfg(unix)]
+mod run;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use webex_sandbox::{Sandbox, Tenant};
+
+#[allow(unused_imports, reason = "each test binary uses its own part")]
+pub(crate) use self::credentials::{Hand, Is};
+#[cfg(unix)]
+#[allow(unused_imports, reason = "each test binary uses its own part")]
+pub(crate) use self::run::Run;
+
+pub(crate) const REFRESH_TOKEN: &str = env!("CARGO_BIN_EXE_refresh_token");
+pub(crate) const CHECK_TOKEN: &str = env!("CARGO_BIN_EXE_check_token");
+
+pub(crate) const ACCESS_TOKEN_KEY: &str = "WEBEX_SERVICE_APP_ACCESS_TOKEN";
+pub(crate) const REFRESH_TOKEN_KEY: &str = "WEBEX_SERVICE_APP_REFRESH_TOKEN";
+pub(crate) const FLAG_KEY: &str = "WEBEX_REAUTHORIZATION_REQUIRED";
+
+/// One story: who is there, and what they have in their folder.
+pub(crate) struct Story {
+    pub(crate) sandbox: Sandbox,
+    folder: TempDir,
+}
+
+/// What a program did.
+pub(crate) struct Told {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Story {
+    /// A sandbox with the usual policy and an empty folder.
+    pub(crate) fn new() -> Self {
+        Self::with(Sandbox::start())
+    }
+
+    pub(crate) fn with(sandbox: Sandbox) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self { sandbox, folder }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder().join(name)
+    }
+
+    pub(crate) fn tenant(&self) -> Tenant {
+        self.sandbox.tenant()
+    }
+
+    /// Writes `.env` as a person would.
+    pub(crate) fn write_env(&self, text: impl AsRef<[u8]>) -> &Self {
+        self.write(".env", text)
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "plays the part of the user's editor"
+    )]
+    pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> &Self {
+        fs::write(self.path(name), contents).expect("a file is written");
+        self
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).expect("a file is read")
+    }
+
+    pub(crate) fn env(&self) -> String {
+        self.read(".env")
+    }
+
+    pub(crate) fn exists(&self, name: &str) -> bool {
+        fs::symlink_metadata(self.path(name)).is_ok()
+    }
+
+    /// What `.env` holds for `key`, read as plainly as can be.
+    pub(crate) fn env_value(&self, key: &str) -> Option<String> {
+        let prefix = format!("{key}=");
+        let env = self.env();
+        let value = env
+            .lines()
+            .rev()
+            .find_map(|line| line.strip_prefix(&prefix))?;
+        Some(value.to_owned()).filter(|value| !value.is_empty())
+    }
+
+    pub(crate) fn access_token(&self) -> String {
+        self.env_value(ACCESS_TOKEN_KEY)
+            .expect("an access token in .env")
+    }
+
+    pub(crate) fn refresh_token_in_env(&self) -> String {
+        self.env_value(REFRESH_TOKEN_KEY)
+            .expect("a refresh token in .env")
+    }
+
+    pub(crate) fn config(&self) -> Value {
+        serde_json::from_str(&self.read("token-config.json")).expect("the configuration is JSON")
+    }
+
+    pub(crate) fn state(&self) -> Value {
+        serde_json::from_str(&self.read(".env.state.json")).expect("the state is JSON")
+    }
+
+    /// The service app's part of a configuration.
+    pub(crate) fn service_app(&self) -> Value {
+        let tenant = self.tenant();
+        json!({
+            "appId": tenant.app_id,
+            "clientId": tenant.client_id,
+            "clientSecret": tenant.client_secret,
+            "targetOrgId": tenant.target_org_id,
+        })
+    }
+
+    pub(crate) fn write_config(&self, config: &Value) -> &Self {
+        let text = serde_json::to_string_pretty(config).expect("a value is JSON");
+        self.write("token-config.json", text + "\n")
+    }
+
+    /// A configuration with the service app alone.
+    pub(crate) fn configured(&self) -> &Self {
+        self.write_config(&json!({ "serviceApp": self.service_app() }))
+    }
+
+    /// A configuration with everything that is given.
+    pub(crate) fn configured_with(&self, pat: Option<&str>, integration: Option<&str>) -> &Self {
+        let tenant = self.tenant();
+        let mut manager = json!({});
+        if let Some(pat) = pat {
+            manager["personalAccessToken"] = pat.into();
+        }
+        if let Some(refresh_token) = integration {
+            manager["integration"] = json!({
+                "clientId": tenant.integration_client_id,
+                "clientSecret": tenant.integration_client_secret,
+                "refreshToken": refresh_token,
+            });
+        }
+        self.write_config(&json!({
+            "serviceApp": self.service_app(),
+            "tokenManager": manager,
+        }))
+    }
+
+    /// `.env` with these tokens, and nothing else.
+    pub(crate) fn stored(&self, access_token: &str, refresh_token: &str) -> &Self {
+        let keys = [
+            (ACCESS_TOKEN_KEY, access_token),
+            (REFRESH_TOKEN_KEY, refresh_token),
+        ];
+        let given = keys.iter().filter(|(_, token)| !token.is_empty());
+        let lines: Vec<_> = given
+            .map(|(key, token)| format!("{key}={token}\n"))
+            .collect();
+        self.write_env(lines.concat())
+    }
+
+    /// A refreshed `.env` whose access token the state knows to be expired: the run before this
+    /// story was long ago. Moves the dates in the state, not the clock.
+    pub(crate) fn expire_in_state(&self) -> &Self {
+        let mut state = self.state();
+        let record = &mut state["credentials"]["service_app_access_token"];
+        assert!(record.is_object(), "the state knows the access token");
+        record["issued_at"] = "2020-01-01T00:00:00Z".into();
+        self.write(".env.state.json", state.to_string())
+    }
+
+    /// The command, in the folder, with nothing of this machine's environment in the way.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .current_dir(self.folder())
+            .env_clear()
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
+            .env("HOME", self.path("home"))
+            .env("WEBEX_API_BASE_URL", self.sandbox.base_url())
+            .stdin(Stdio::null());
+        if let Some(pem) = self.sandbox.ca_pem() {
+            self.write("ca.pem", pem);
+            command.env("SSL_CERT_FILE", self.path("ca.pem"));
+        }
+        command
+    }
+
+    /// Runs `refresh_token` to its end.
+    pub(crate) fn refresh_token(&self, arguments: &[&str]) -> Told {
+        self.run(self.command(REFRESH_TOKEN).args(arguments))
+    }
+
+    /// Runs `check_token` to its end.
+    pub(crate) fn check_token(&self, arguments: &[&str]) -> Told {
+        self.run(self.command(CHECK_TOKEN).args(arguments))
+    }
+
+    /// Runs a command to its end, and searches what it printed for secrets.
+    pub(crate) fn run(&self, command: &mut Command) -> Told {
+        let prints_token = command
+            .get_args()
+            .any(|argument| argument == "--print-token");
+        let output = command.output().expect("the program starts");
+        self.told(&output, prints_token)
+    }
+
+    /// Starts a command, to be finished with [`Story::finish`].
+    #[expect(clippy::unused_self, reason = "a story is told in one voice")]
+    pub(crate) fn start(&self, command: &mut Command) -> Child {
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts")
+    }
+
+    /// Waits for a command that [`Story::start`] has started.
+    pub(crate) fn finish(&self, child: Child) -> Told {
+        let output = child.wait_with_output().expect("the program ends");
+        self.told(&output, false)
+    }
+
+    /// What a run that has ended did, searched for secrets.
+    pub(crate) fn told(&self, output: &Output, prints_token: bool) -> Told {
+        let told = Told {
+            code: code(output.status),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
+        for secret in self.secrets() {
+            let searched = if prints_token {
+                &told.stderr
+            } else {
+                &format!("{}\n{}", told.stdout, told.stderr)
+            };
+            assert_no_piece(searched, &secret);
+        }
+        told
+    }
+
+    /// Every secret that the sandbox or the folder knows of.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let tenant = self.tenant();
+        let mut secrets = vec![tenant.client_secret, tenant.integration_client_secret];
+        for name in [".env", "token-config.json"] {
+            let text = fs::read(self.path(name)).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            for word in text.split(|c: char| c.is_whitespace() || "=\"',".contains(c)) {
+                if word.len() >= 40
+                    && !word.contains("://")
+                    && word != tenant.app_id
+                    && word != tenant.target_org_id
+                {
+                    secrets.push(word.to_owned());
+                }
+            }
+        }
+        for request in self.sandbox.requests() {
+            secrets.extend(request.bearer().map(str::to_owned));
+            secrets.extend(request.form.get("refresh_token").cloned());
+        }
+        secrets.retain(|secret| {
+            secret.len() >= 16
+                && *secret != tenant.client_id
+                && *secret != tenant.integration_client_id
+        });
+        secrets
+    }
+
+    /// The requests that arrived, as `METHOD path`.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        let requests = self.sandbox.requests();
+        let shown = requests
+            .iter()
+            .map(|request| format!("{} {}", request.method, request.path));
+        shown.collect()
+    }
+}
+
+impl Told {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
+            panic!(
+                "no JSON on stdout ({error}):\n{}\n{}",
+                self.stdout, self.stderr
+            )
+        })
+    }
+
+    /// Asserts the exit code, showing what was printed where it differs.
+    #[track_caller]
+    pub(crate) fn exits(&self, code: i32) -> &Self {
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn says(&self, text: &str) -> &Self {
+        let all = format!("{}{}", self.stdout, self.stderr);
+        assert!(all.contains(text), "{text:?} is not in:\n{all}");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn outcome(&self, outcome: &str) -> Value {
+        let json = self.json();
+        assert_eq!(json["outcome"], outcome, "{json:#}");
+        json
+    }
+}
+
+/// Fails if `text` holds any eight characters of `secret` in a row.
+#[track_caller]
+pub(crate) fn assert_no_piece(text: &str, secret: &str) {
+    for piece in secret.as_bytes().windows(8) {
+        let piece = String::from_utf8_lossy(piece);
+        // A date or a word that every text has is no piece of a secret.
+        assert!(
+            !text.contains(&*piece),
+            "a piece of a secret ({piece}) is in:\n{text}"
+        );
+    }
+}
+
+#[cfg(unix)]
+fn code(status: ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt as _;
+    status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+#[cfg(not(unix))]
+fn code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or(-1)
+}
