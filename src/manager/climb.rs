@@ -6,6 +6,7 @@
 use super::files::Files;
 use super::flag;
 use super::integration;
+use super::repair;
 use super::report::{Attempt, Step as Asked};
 use super::run::{Cut, Run};
 use super::save::{self, SaveError};
@@ -369,9 +370,8 @@ impl<'r, 'a> Climb<'r, 'a> {
     fn save_state(&mut self) {
         if let Some(lock) = &self.lock
             && std::mem::take(&mut self.state_changed)
-            && let Err(error) = self.held.state.save(&self.held.env, lock)
         {
-            tracing::debug!(%error, "the state is not saved: dates will be asked for again");
+            repair::save_state(self.held.state.save(&self.held.env, lock));
         }
     }
 

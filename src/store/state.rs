@@ -233,11 +233,6 @@ impl State {
             .insert(credential.name().to_owned(), record);
     }
 
-    /// Forgets `credential`.
-    pub fn forget(&mut self, credential: Credential) {
-        self.credentials.remove(credential.name());
-    }
-
     /// When the token with this fingerprint was refused although it was freshly issued.
     #[must_use]
     pub fn refused_at(&self, fingerprint: &Fingerprint) -> Option<Timestamp> {
@@ -250,11 +245,6 @@ impl State {
     /// Notes that a freshly issued token was refused.
     pub fn set_refused(&mut self, fingerprint: Fingerprint, at: Timestamp) {
         self.refused = Some(Refused { fingerprint, at });
-    }
-
-    /// Notes that no freshly issued token stands refused.
-    pub fn clear_refused(&mut self) {
-        self.refused = None;
     }
 
     /// The environment's seed for which the saved value of `credential` was issued.
