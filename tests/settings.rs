@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use serde_json::{Value, json};
-use support::{ACCESS_TOKEN_KEY, REFRESH_TOKEN, REFRESH_TOKEN_KEY, Story};
+use support::{ACCESS_TOKEN_KEY, Hand, REFRESH_TOKEN, REFRESH_TOKEN_KEY, Story};
 use webex_sandbox::{Policy, Reuse, Sandbox, Tenant, Tls};
 
 /// A base URL at which nobody answers.
@@ -66,6 +66,23 @@ fn a_flag_stands_over_the_environment_over_env_over_the_file() {
     // An empty variable is none.
     assert_eq!(run("", "", &url), 0);
     assert_eq!(story.requests().len(), 3);
+}
+
+#[test]
+fn the_token_endpoint_may_lie_elsewhere() {
+    let story = Story::with_hand(Hand::REFRESH_TOKEN);
+    let run = |url: &str| {
+        let mut command = story.command(REFRESH_TOKEN);
+        command.args(["--force", "--deadline", "1s", "--api-base-url", NOBODY]);
+        story.run(command.env("WEBEX_TOKEN_URL", url))
+    };
+    run(&format!("{}/access_token", story.sandbox.base_url())).exits(75);
+    assert_eq!(story.requests(), ["POST /v1/access_token"]);
+    story.forget_requests();
+    run("http://example.com/token")
+        .exits(78)
+        .says("environment: WEBEX_TOKEN_URL: plain http is for this machine alone");
+    assert!(story.requests().is_empty());
 }
 
 #[test]

@@ -43,25 +43,7 @@ impl ApiBase {
     ///
     /// The text is not a URL with a host alone and a path, or its transport is not secure.
     pub fn parse(text: &str) -> Result<Self, ApiBaseError> {
-        use ApiBaseError::*;
-        let mut url = Url::parse(text).map_err(|_| Malformed)?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(UserInfo);
-        }
-        let loopback = match url.host().ok_or(Scheme)? {
-            Host::Domain(name) => name == "localhost",
-            Host::Ipv4(address) => address.is_loopback(),
-            Host::Ipv6(address) => address.is_loopback(),
-        };
-        match url.scheme() {
-            "https" => {}
-            "http" if loopback => {}
-            "http" => return Err(PlainHttp),
-            _ => return Err(Scheme),
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(QueryOrFragment);
-        }
+        let (mut url, loopback) = secure(text)?;
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
         Ok(Self {
@@ -88,6 +70,61 @@ impl ApiBase {
     pub fn is_loopback(&self) -> bool {
         self.loopback
     }
+}
+
+/// An OAuth endpoint that does not lie where Webex's does (RFC 6749 §3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    url: Url,
+    loopback: bool,
+}
+
+impl Endpoint {
+    /// Parses the URL of an endpoint, by the same rules as that of the API; its path stays as it
+    /// is.
+    ///
+    /// # Errors
+    ///
+    /// The text is not a URL with a host alone and a path, or its transport is not secure.
+    pub fn parse(text: &str) -> Result<Self, ApiBaseError> {
+        secure(text).map(|(url, loopback)| Self { url, loopback })
+    }
+
+    /// The URL.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Whether this is the machine itself, which is reached past every proxy.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.loopback
+    }
+}
+
+/// The URL, and whether it is that of this machine.
+fn secure(text: &str) -> Result<(Url, bool), ApiBaseError> {
+    use ApiBaseError::*;
+    let url = Url::parse(text).map_err(|_| Malformed)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(UserInfo);
+    }
+    let loopback = match url.host().ok_or(Scheme)? {
+        Host::Domain(name) => name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if loopback => {}
+        "http" => return Err(PlainHttp),
+        _ => return Err(Scheme),
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(QueryOrFragment);
+    }
+    Ok((url, loopback))
 }
 
 #[cfg(test)]

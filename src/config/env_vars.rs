@@ -68,6 +68,10 @@ declare! {
         WEBEX_INTEGRATION_REFRESH_TOKEN
         /// Base URL of the Webex API; `https://webexapis.com/v1` if left out.
         WEBEX_API_BASE_URL
+        /// Authorization endpoint; `/authorize` below the API's base URL if left out.
+        WEBEX_AUTHORIZE_URL
+        /// Token endpoint; `/access_token` below the API's base URL if left out.
+        WEBEX_TOKEN_URL
         /// Path of the configuration file; token-config.json if left out.
         WEBEX_TOKEN_CONFIG
     }

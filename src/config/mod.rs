@@ -22,7 +22,7 @@ mod text;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use api_base::{ApiBase, ApiBaseError};
+pub use api_base::{ApiBase, ApiBaseError, Endpoint};
 pub use duration::{DurationError, duration, positive_duration};
 pub use environment::{Environment, Proxies, Trust};
 pub use layer::{ConfigLayer, DotenvLayer, Origin};
@@ -113,6 +113,10 @@ impl Sources {
 pub struct Settings {
     /// Where Webex is. The problem is among `problems`, too.
     pub api: Result<ApiBase, Problem>,
+    /// The authorization endpoint, where it does not lie below the API's base.
+    pub authorize_endpoint: Option<Endpoint>,
+    /// The token endpoint, likewise.
+    pub token_endpoint: Option<Endpoint>,
     /// The service app: what its refresh token needs.
     pub service_app: Option<ServiceApp>,
     /// What is minted; never without a service app.
@@ -123,6 +127,16 @@ pub struct Settings {
     pub integration: Option<Integration>,
     /// All that is wrong, sorted by file and line. A proxy that cannot be used is in here, too.
     pub problems: Vec<Problem>,
+}
+
+impl Settings {
+    /// Whether requests go to other machines, so that a proxy matters.
+    #[must_use]
+    pub fn leave_this_machine(&self) -> bool {
+        let token = self.token_endpoint.as_ref();
+        self.api.as_ref().is_ok_and(|api| !api.is_loopback())
+            || token.is_some_and(|token| !token.is_loopback())
+    }
 }
 
 /// A service app.

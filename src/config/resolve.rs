@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use super::layer::{ConfigLayer, Content, DotenvLayer, Layer, Origin, merge};
 use super::problem::{Place, Problem, ProblemKind};
-use super::setting::Setting;
-use super::{ApiBase, Integration, MintTarget, Seeds, ServiceApp, Settings, Sourced, Sources};
+use super::setting::{Setting, Spelling};
+use super::{
+    ApiBase, Endpoint, Integration, MintTarget, Seeds, ServiceApp, Settings, Sourced, Sources,
+};
 use crate::ids::{self, IdKind};
 use crate::token::{AccessToken, ClientSecret, Fingerprint, RefreshToken};
 
@@ -76,17 +78,19 @@ struct Text {
 impl Resolver<'_> {
     fn settings(mut self, sources: &Sources) -> Settings {
         let api = self.api();
-        if api.as_ref().is_ok_and(|api| !api.is_loopback()) {
-            self.problems.extend(sources.proxies().err());
-        }
         let mut settings = Settings {
             api,
+            authorize_endpoint: self.endpoint(Setting::AuthorizeUrl),
+            token_endpoint: self.endpoint(Setting::TokenUrl),
             service_app: None,
             mint: None,
             personal_access_token: None,
             integration: None,
             problems: Vec::new(),
         };
+        if settings.leave_this_machine() {
+            self.problems.extend(sources.proxies().err());
+        }
         if self.is_there_nothing() {
             let nothing = Problem::in_file(&self.config.path, None, ProblemKind::NoConfiguration);
             self.problems.push(nothing);
@@ -125,6 +129,14 @@ impl Resolver<'_> {
         });
         self.problems.extend(api.as_ref().err().cloned());
         api
+    }
+
+    fn endpoint(&mut self, setting: Setting) -> Option<Endpoint> {
+        let text = self.optional(setting)?;
+        let endpoint = Endpoint::parse(&text.value)
+            .map_err(|error| self.problem(setting, text.origin, error.into()));
+        self.problems.extend(endpoint.as_ref().err().cloned());
+        endpoint.ok()
     }
 
     fn client_id(&mut self, setting: Setting) -> Option<String> {
@@ -200,7 +212,7 @@ impl Resolver<'_> {
     }
 
     fn is_there_nothing(&self) -> bool {
-        let is_about_the_service = |setting: &Setting| *setting == Setting::ApiBaseUrl;
+        let is_about_the_service = |setting: &Setting| setting.path(Spelling::default()).is_none();
         !self.config.exists
             && self.dotenv.problems.is_empty()
             && self.values.keys().all(is_about_the_service)

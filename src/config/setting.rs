@@ -14,6 +14,8 @@ pub(super) enum Setting {
     IntegrationClientSecret,
     IntegrationRefreshToken,
     ApiBaseUrl,
+    AuthorizeUrl,
+    TokenUrl,
 }
 
 use Setting::*;
@@ -70,7 +72,7 @@ impl Spelling {
 }
 
 impl Setting {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         AppId,
         ClientId,
         ClientSecret,
@@ -80,6 +82,8 @@ impl Setting {
         IntegrationClientSecret,
         IntegrationRefreshToken,
         ApiBaseUrl,
+        AuthorizeUrl,
+        TokenUrl,
     ];
 
     /// The environment variable; it also names the setting where layers are joined.
@@ -94,6 +98,8 @@ impl Setting {
             IntegrationClientSecret => env_vars::WEBEX_INTEGRATION_CLIENT_SECRET,
             IntegrationRefreshToken => env_vars::WEBEX_INTEGRATION_REFRESH_TOKEN,
             ApiBaseUrl => env_vars::WEBEX_API_BASE_URL,
+            AuthorizeUrl => env_vars::WEBEX_AUTHORIZE_URL,
+            TokenUrl => env_vars::WEBEX_TOKEN_URL,
         }
     }
 
@@ -108,7 +114,7 @@ impl Setting {
             IntegrationClientId => Some(spelling.client_id_path()),
             IntegrationClientSecret => Some(spelling.client_secret_path()),
             IntegrationRefreshToken => Some(spelling.refresh_token_path()),
-            ApiBaseUrl => None,
+            ApiBaseUrl | AuthorizeUrl | TokenUrl => None,
         }
     }
 
@@ -145,6 +151,8 @@ impl Setting {
                  spark:applications_token returned, or leave it empty"
             }
             ApiBaseUrl => "write it as https://webexapis.com/v1, or leave it out",
+            AuthorizeUrl => "write it as https://webexapis.com/v1/authorize, or leave it out",
+            TokenUrl => "write it as https://webexapis.com/v1/access_token, or leave it out",
         }
     }
 }

@@ -198,14 +198,16 @@ impl Files {
     pub(super) fn connection(&self, sources: &Sources) -> Result<Connection, Vec<Problem>> {
         let api = self.settings.api.as_ref();
         let api = api.map_err(|problem| vec![problem.clone()])?;
-        let proxies = if api.is_loopback() {
-            Proxies::default()
-        } else {
+        let proxies = if self.settings.leave_this_machine() {
             sources.proxies().map_err(|problem| vec![problem])?
+        } else {
+            Proxies::default()
         };
+        let token_endpoint = self.settings.token_endpoint.as_ref();
         let trust = sources.trust();
         Ok(Connection {
             base_url: api.url().clone(),
+            token_url: token_endpoint.map(|endpoint| endpoint.url().clone()),
             proxy: proxies.https,
             no_proxy: proxies.no_proxy,
             certificate_file: trust.ssl_cert_file,

@@ -36,7 +36,7 @@ impl Client {
                 grant.client_secret.expose().to_owned(),
             ))
             .set_auth_type(AuthType::RequestBody)
-            .set_token_uri(TokenUrl::from_url(self.url(&["access_token"])));
+            .set_token_uri(TokenUrl::from_url(self.token_url()));
         let refresh_token = oauth2::RefreshToken::new(grant.refresh_token.expose().to_owned());
         let built = RefCell::new(None);
         let take = |request: HttpRequest| -> Result<HttpResponse, SentElsewhere> {

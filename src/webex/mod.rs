@@ -153,6 +153,8 @@ enum Reading {
 pub struct Connection {
     /// The API's base, without a slash at its end: `https://webexapis.com/v1`.
     pub base_url: Url,
+    /// The token endpoint, where it does not lie below the base.
+    pub token_url: Option<Url>,
     /// The proxy for `https`, whose URL may hold a password. A loopback base is given none.
     pub proxy: Option<SecretString>,
     /// The hosts that are reached without it, as in `NO_PROXY`.
@@ -168,6 +170,7 @@ pub struct Connection {
 pub struct Client {
     http: reqwest::Client,
     base_url: Url,
+    token_url: Option<Url>,
 }
 
 /// A client that could not be made.
@@ -228,6 +231,7 @@ impl Client {
         Ok(Self {
             http: builder.build().map_err(ClientError::setup)?,
             base_url: connection.base_url.clone(),
+            token_url: connection.token_url.clone(),
         })
     }
 
@@ -254,8 +258,8 @@ impl Client {
         let location = text(headers, LOCATION.as_str());
         let mut answer = Answer {
             status: response.status().as_u16(),
-            host: self.host(),
-            location_host: location.and_then(|to| host_of(&self.base_url, &to)),
+            host: response.url().authority().to_owned(),
+            location_host: location.and_then(|to| host_of(response.url(), &to)),
             retry_after: text(headers, RETRY_AFTER.as_str()),
             tracking_header: text(headers, "trackingid"),
             body: Body::TooLarge,
@@ -282,14 +286,10 @@ impl Client {
         Reply::Answer(answer)
     }
 
-    /// The host that is asked, for messages.
-    #[must_use]
-    pub fn host(&self) -> String {
-        match (self.base_url.host_str(), self.base_url.port()) {
-            (Some(host), Some(port)) => format!("{host}:{port}"),
-            (Some(host), None) => host.to_owned(),
-            (None, _) => String::new(),
-        }
+    /// The token endpoint (RFC 6749 §3.2).
+    fn token_url(&self) -> Url {
+        let elsewhere = self.token_url.clone();
+        elsewhere.unwrap_or_else(|| self.url(&["access_token"]))
     }
 
     fn url(&self, segments: &[&str]) -> Url {
@@ -310,7 +310,8 @@ impl Connection {
     /// The certificates trusted to vouch for Webex: those named, exactly, or the system's.
     fn trusted(&self) -> Result<rustls::RootCertStore, ClientError> {
         let mut roots = rustls::RootCertStore::empty();
-        if self.base_url.scheme() == "http" {
+        let is_plain = |url: &Url| url.scheme() == "http";
+        if is_plain(&self.base_url) && self.token_url.as_ref().is_none_or(is_plain) {
             return Ok(roots);
         }
         let mut errors = Vec::new();
