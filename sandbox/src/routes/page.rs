@@ -82,21 +82,26 @@ fn layout(title: &str, content: &str) -> String {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title} - Webex sandbox</title>
 <style>
-:root {{ color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }}
+:root {{ color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif;
+  --blue: light-dark(#07638a, #5cc0ee); --muted: light-dark(#5c5c5c, #b0b0b0); }}
 body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; background: Canvas; }}
 main {{ box-sizing: border-box; width: min(26rem, 100%); padding: 2rem 1.5rem; }}
-h1 {{ font-size: 1.4rem; margin: 0 0 1rem; }}
+h1 {{ font-size: 1.4rem; line-height: 1.25; margin: 0 0 1rem; }}
 label {{ display: block; margin: 0.75rem 0 0.25rem; }}
-input {{ box-sizing: border-box; width: 100%; padding: 0.6rem; font: inherit; }}
-code {{ overflow-wrap: anywhere; }}
-.note {{ color: GrayText; margin: 0.5rem 0 0; }}
+input {{ box-sizing: border-box; width: 100%; padding: 0.6rem; font: inherit;
+  border: 1px solid var(--muted); border-radius: 0.4rem; }}
+strong, code {{ overflow-wrap: anywhere; }}
+.where {{ color: var(--muted); font-size: 0.875rem; margin: 0; }}
+.note {{ color: var(--muted); margin: 0.5rem 0 0; }}
 .buttons {{ display: flex; gap: 0.75rem; margin-top: 1.25rem; }}
-button {{ flex: 1; padding: 0.7rem; font: inherit; border: 1px solid #07638a; border-radius: 0.4rem;
-  background: #07638a; color: #fff; cursor: pointer; }}
+button {{ flex: 1; padding: 0.7rem; font: inherit; border: 1px solid var(--blue);
+  border-radius: 0.4rem; background: var(--blue); color: Canvas; cursor: pointer; }}
 button.quiet {{ background: transparent; color: inherit; }}
+@media (max-width: 30rem) {{ body {{ place-items: start center; }} }}
 </style>
 </head>
 <body><main>
+<p class="where">Webex sandbox</p>
 <h1>{title}</h1>
 {content}
 </main></body>
