@@ -76,7 +76,7 @@ fn warm_manager() -> (TokenManager, (Sandbox, tempfile::TempDir)) {
         flags: Flags {
             env_file: Some(folder.path().join(".env")),
             config: Some(folder.path().join("token-config.json")),
-            api_base_url: None,
+            ..Flags::default()
         },
         environment,
     });

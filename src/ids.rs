@@ -34,8 +34,8 @@ impl IdKind {
 /// An id that decodes to something else than what is needed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is the id of a Webex {found}, not of {}", match .wanted {
-    IdKind::Application => "an application (the service app's id is needed)",
-    IdKind::Organization => "an organization (the target organization's id is needed)",
+    IdKind::Application => "an application",
+    IdKind::Organization => "an organization",
 })]
 pub struct WrongKind {
     /// What was needed.
@@ -58,7 +58,8 @@ pub fn value(id: &str, wanted: IdKind) -> Result<String, WrongKind> {
     }
     // The type comes out of a field where anything may have been pasted.
     let found = match found.as_str() {
-        "APPLICATION" | "ORGANIZATION" | "PEOPLE" | "AUTHORIZATION" | "ROOM" | "DATASOURCE" => {
+        "PEOPLE" => "person".to_owned(),
+        "APPLICATION" | "ORGANIZATION" | "AUTHORIZATION" | "ROOM" | "DATASOURCE" => {
             found.to_lowercase()
         }
         _ => "resource of another type".to_owned(),
@@ -73,6 +74,16 @@ pub fn application_id(client_id: &str) -> String {
         .encode(format!("ciscospark://us/APPLICATION/{client_id}"))
         .trim_end_matches('=')
         .to_owned()
+}
+
+/// Whether this is a UUID (RFC 9562 §4), such as the value behind an organization's id.
+#[must_use]
+pub fn is_uuid(value: &str) -> bool {
+    let groups = value.split('-').map(|group| {
+        let is_hex = group.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_hex.then_some(group.len())
+    });
+    groups.eq([8, 4, 4, 4, 12].map(Some))
 }
 
 fn decode(id: &str) -> Option<(String, String)> {

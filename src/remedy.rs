@@ -46,6 +46,8 @@ pub enum Remedy {
     AskWebex,
     /// The settings are wrong; the problems say where.
     FixSettings,
+    /// The settings do not suffice to set up anything; the problems say where.
+    CompleteSettings,
     /// The service app's client id or secret is refused.
     FixServiceAppClient,
     /// The mint's input is refused: app id, client secret or organization.
@@ -54,6 +56,31 @@ pub enum Remedy {
     FixMintAuthorization,
     /// The integration's client id or secret is refused.
     FixIntegrationClient,
+    /// The integration lacks the scope that mints.
+    FixIntegrationScope,
+    /// The redirect URI is not registered with the integration.
+    FixRedirectUri {
+        /// The one that was named.
+        uri: String,
+    },
+    /// The integration is not set up for the device grant.
+    FixDeviceGrant,
+    /// Every credential is dead, no integration is given, and there is nobody to ask for one.
+    GiveCredential,
+    /// A person has to be asked, and there is none here.
+    AskSomebody {
+        /// The options with which another run finds the same files, each after a space.
+        options: String,
+    },
+    /// A person has to say yes.
+    Consent,
+    /// A person has to say yes again: what they allowed has expired, or may be spent.
+    ConsentAgain,
+    /// A person has to say yes, and did not say anything.
+    Answer {
+        /// The redirect URI, where Webex may have refused it on a page of its own.
+        redirect_uri: Option<String>,
+    },
     /// The token lives and may not list data sources.
     FixDataSourceScope,
     /// The proxy refuses.
@@ -79,17 +106,26 @@ impl Remedy {
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::Reauthorize { .. } => ExitStatus::Reauthorize,
+            Self::Reauthorize { .. }
+            | Self::GiveCredential
+            | Self::AskSomebody { .. }
+            | Self::Consent => ExitStatus::Reauthorize,
             Self::TryAgainLater
+            | Self::ConsentAgain
+            | Self::Answer { .. }
             | Self::WaitForTheOther { .. }
             | Self::EndSessions
             | Self::AskWebex
             | Self::AskOnline => ExitStatus::Passing,
             Self::FixSettings
+            | Self::CompleteSettings
             | Self::FixServiceAppClient
             | Self::FixMintInput
             | Self::FixMintAuthorization
             | Self::FixIntegrationClient
+            | Self::FixIntegrationScope
+            | Self::FixRedirectUri { .. }
+            | Self::FixDeviceGrant
             | Self::FixDataSourceScope
             | Self::FixContent { .. }
             | Self::FixProxy => ExitStatus::Configuration,
@@ -106,6 +142,7 @@ impl Remedy {
 }
 
 impl fmt::Display for Remedy {
+    #[expect(clippy::too_many_lines, reason = "a sentence for each")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Reauthorize {
@@ -114,10 +151,7 @@ impl fmt::Display for Remedy {
             } => {
                 return write!(
                     f,
-                    "authorize the integration again and put its new refresh token into \
-                     {config_file}, or put a new personal access token \
-                     (developer.webex.com, signed in; it lives 12 hours) there as \
-                     tokenManager.personalAccessToken; then run `refresh_token`"
+                    "run `setup_oauth` to authorize the integration in {config_file} again"
                 );
             }
             Self::Reauthorize {
@@ -126,9 +160,8 @@ impl fmt::Display for Remedy {
             } => {
                 return write!(
                     f,
-                    "put a new personal access token (developer.webex.com, signed in; it lives \
-                     12 hours) into {config_file} as tokenManager.personalAccessToken, then run \
-                     `refresh_token`"
+                    "run `setup_oauth` to put an integration, or a new personal access token, into \
+                     {config_file}"
                 );
             }
             Self::TryAgainLater => "run this again later; nothing was lost",
@@ -146,7 +179,10 @@ impl fmt::Display for Remedy {
                 "check in Control Hub that the service app is still authorized; later runs only \
                  look at the token for an hour, so that the limit of 750 tokens is not reached"
             }
-            Self::FixSettings => "correct what is listed, then run `refresh_token`",
+            Self::FixSettings => "correct what is listed, then run this again",
+            Self::CompleteSettings => {
+                "give or correct what is listed, then run `setup_oauth` again"
+            }
             Self::FixServiceAppClient => {
                 "check serviceApp.clientId and serviceApp.clientSecret against \
                  developer.webex.com, My Webex Apps (the secret may have been regenerated, or be \
@@ -165,6 +201,47 @@ impl fmt::Display for Remedy {
                 "check the integration's client id and client secret against \
                  developer.webex.com, My Webex Apps (the secret may have been regenerated, or be \
                  the service app's)"
+            }
+            Self::FixIntegrationScope => {
+                "add the scope spark:applications_token to the integration on \
+                 developer.webex.com, My Webex Apps, then run `setup_oauth` again"
+            }
+            Self::FixRedirectUri { uri } => {
+                return write!(
+                    f,
+                    "register {uri} with the integration on developer.webex.com, My Webex Apps, or \
+                     name one that is registered with --redirect-uri"
+                );
+            }
+            Self::FixDeviceGrant => {
+                "register the redirect URIs of Webex's device grant with the integration (see the \
+                 README), or run `setup_oauth` without --device"
+            }
+            Self::GiveCredential => {
+                "run `setup_oauth` in a terminal, or give it --integration-client-id and \
+                 --integration-client-secret-file, or a new --personal-access-token-file"
+            }
+            Self::AskSomebody { options } => {
+                return write!(
+                    f,
+                    "run `setup_oauth{options}` in a terminal, or \
+                     `setup_oauth --device{options}` here"
+                );
+            }
+            Self::Consent => "run `setup_oauth` again and allow it",
+            Self::ConsentAgain => "run `setup_oauth` again and allow it once more",
+            Self::Answer { redirect_uri: None } => {
+                "run `setup_oauth` again and allow it within a few minutes"
+            }
+            Self::Answer {
+                redirect_uri: Some(uri),
+            } => {
+                return write!(
+                    f,
+                    "run `setup_oauth` again and allow it within a few minutes; if Webex showed an \
+                     error instead, check that the integration has this client id, and {uri} \
+                     among its redirect URIs"
+                );
             }
             Self::FixDataSourceScope => {
                 "give the service app the scope spark-admin:datasource_read and have a Full Admin \

@@ -30,6 +30,7 @@ macro_rules! secret {
             }
 
             /// The secret, still closed: for whoever must recognize it in a text.
+            #[allow(dead_code, reason = "not every secret can come back in a text")]
             pub(crate) fn closed(&self) -> SecretString {
                 self.0.clone()
             }
@@ -61,6 +62,20 @@ secret! {
 secret! {
     /// A client secret (RFC 6749 §2.3.1).
     ClientSecret
+}
+secret! {
+    /// An authorization code (RFC 6749 §4.1.2): it lives for minutes, is spent once, and is worth
+    /// nothing without the client secret and the [`CodeVerifier`].
+    AuthorizationCode
+}
+secret! {
+    /// A code verifier (RFC 7636 §4.1): whoever exchanges the code proves by it that it was they who
+    /// asked for the code.
+    CodeVerifier
+}
+secret! {
+    /// A device code (RFC 8628 §3.2): with it the client polls for what the person decides.
+    DeviceCode
 }
 
 /// The first 128 bits of a secret's SHA-256, in hexadecimal.
@@ -128,6 +143,38 @@ pub(crate) fn without_tokens(text: &str) -> String {
     shown + rest
 }
 
+/// What is shown of a text that came from outside: one line of at most 300 characters, without what
+/// looks like a token and without what a terminal would obey instead of showing it.
+pub(crate) fn one_line(text: &str) -> String {
+    plain_line(&without_tokens(text))
+}
+
+/// The same for what a person is meant to use, such as an address with a code in it: nothing is left
+/// out of it.
+pub(crate) fn plain_line(text: &str) -> String {
+    const MOST: usize = 300;
+    let line: String = text
+        .chars()
+        .map(|c| if steers(c) { ' ' } else { c })
+        .take(MOST)
+        .collect();
+    line.trim().to_owned()
+}
+
+/// Whether a character does something to a terminal instead of being shown: controls, line
+/// separators, what turns the direction of writing, and what has no width.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{61c}'
+                | '\u{feff}'
+        )
+}
+
 fn looks_like_a_token(word: &str) -> bool {
     const SHORTEST: usize = 24;
     // `ciscospark://`, encoded: an id, such as an application's.
@@ -182,6 +229,25 @@ mod tests {
         ] {
             assert_eq!(without_tokens(plain), plain);
         }
+    }
+
+    #[test]
+    fn what_is_shown_is_one_bounded_line_that_steers_nothing() {
+        let table = [
+            ("  a scope is missing\n", "a scope is missing"),
+            ("a\r\nb\u{2028}c", "a  b c"),
+            ("\u{1b}[2Ja\u{9b}b\u{7f}", "[2Ja b"),
+            ("\u{202e}a\u{2066}b\u{200f}c\u{61c}d\u{feff}", "a b c d"),
+            ("", ""),
+            (
+                "no f6b19c4db74c1d327733c0bd180dbf9457ddfd5c7833e8c761d48e9913c81ddd",
+                "no […]",
+            ),
+        ];
+        for (text, shown) in table {
+            assert_eq!(one_line(text), shown, "{text:?}");
+        }
+        assert_eq!(one_line(&"é".repeat(1000)), "é".repeat(300));
     }
 
     #[test]

@@ -28,7 +28,7 @@ async fn a_valid_token_is_handed_out_without_an_allocation() {
         flags: Flags {
             env_file: Some(folder.path().join(".env")),
             config: Some(folder.path().join("token-config.json")),
-            api_base_url: None,
+            ..Flags::default()
         },
         environment,
     });

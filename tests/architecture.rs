@@ -8,9 +8,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "manager", "config", "ladder", "lifetime", "remedy", "clock", "store", "token",
+            "manager", "consent", "setup", "config", "ladder", "lifetime", "remedy", "clock",
+            "store", "token", "ids",
         ],
     ),
+    ("setup", &["config", "remedy", "ids", "token"]),
     (
         "manager",
         &[
@@ -19,6 +21,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     ("store", &["token", "ids", "clock"]),
     ("webex", &["token", "ids", "ladder", "backoff", "clock"]),
+    ("consent", &["config", "token", "clock"]),
     ("config", &["token", "ids"]),
 ];
 
@@ -28,6 +31,11 @@ const PURE: &[&str] = &[
     "lifetime.rs",
     "backoff.rs",
     "remedy.rs",
+    "config/redirect_uri.rs",
+    "consent/callback.rs",
+    "consent/device.rs",
+    "consent/page.rs",
+    "consent/paste.rs",
     "webex/judge.rs",
     "store/dotenv_text.rs",
     "store/dotenv_text/notation.rs",
@@ -64,7 +72,9 @@ const AT_HOME: &[(&[&str], &[&str])] = &[
         &[".expose()"],
         &["store/", "webex/", "cli/mod.rs", "token.rs"],
     ),
-    (&["reqwest", "oauth2"], &["webex/"]),
+    (&["reqwest"], &["webex/"]),
+    (&["oauth2"], &["webex/", "consent/authorization.rs"]),
+    (&["hyper"], &["consent/listener.rs"]),
     (&["anyhow"], &["cli/"]),
     (&["println!", "print!("], &["cli/"]),
 ];

@@ -78,7 +78,7 @@ fn no_configuration_at_all() {
         78,
         &[
             "token-config.json: no configuration",
-            "token-config.json.template",
+            "run `setup_oauth`",
             "WEBEX_SERVICE_APP_CLIENT_ID",
         ],
     );
@@ -97,12 +97,16 @@ fn a_configuration_that_is_not_json() {
             3,
         ),
         ("{\"serviceApp\": {}}\n\nNzY1Y2FuYXJ5LXNlY3JldA", 3),
-        ("", 1),
     ];
     for (text, line) in table {
         story.write("token-config.json", text);
         let place = format!("token-config.json:{line}: not JSON");
         refuses(&story, &[], 78, &[&place, "comma"]);
+    }
+    // An editor that was cut short leaves a file with nothing in it.
+    for text in ["", " \n"] {
+        story.write("token-config.json", text);
+        refuses(&story, &[], 78, &["serviceApp.clientId: missing"]);
     }
     for text in ["[]", "\"NzY1Y2FuYXJ5LXNlY3JldA\"", "3"] {
         story.write("token-config.json", text);

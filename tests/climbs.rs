@@ -397,8 +397,7 @@ fn a_human_is_told_what_is_dead_since_when_and_what_to_do() {
         .says("service-app refresh token expired 2020-01-02")
         .says("personal access token refused")
         .says("integration refresh token refused")
-        .says("tokenManager.personalAccessToken")
-        .says("then run `refresh_token`");
+        .says("; run `setup_oauth` to authorize the integration in token-config.json again");
     assert!(!told.stderr.contains("works until"), "{}", told.stderr);
 }
 

@@ -50,6 +50,7 @@ fn a_climb_that_panics_is_not_repeated_by_every_call() {
             config: Some(story.path("token-config.json")),
             env_file: Some(story.path(".env")),
             api_base_url: Some(story.sandbox.base_url()),
+            ..Flags::default()
         },
         environment: Environment::default(),
     };

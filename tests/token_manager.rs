@@ -96,6 +96,7 @@ fn sources(story: &Story) -> Sources {
             config: Some(story.path("token-config.json")),
             env_file: Some(story.path(".env")),
             api_base_url: Some(story.sandbox.base_url()),
+            ..Flags::default()
         },
         environment: Environment::default(),
     }
@@ -528,7 +529,7 @@ fn errors_say_what_to_do_and_whether_waiting_helps() {
         (outcome, passing),
         (RunOutcome::ReauthorizationRequired, false)
     );
-    assert!(remedy.contains("personalAccessToken"), "{remedy}");
+    assert!(remedy.starts_with("run `setup_oauth`"), "{remedy}");
 
     let (outcome, passing, remedy) = error(&|story| {
         story.sandbox.script_always(Endpoint::Any, unavailable());

@@ -1,11 +1,13 @@
 //! The arguments, as clap wants them declared; their help is the manual.
 
-use std::path::PathBuf;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
 
+use clap::error::ErrorKind;
 use clap::{ArgAction, Args, ColorChoice, Command, CommandFactory as _, Parser};
 use jiff::SignedDuration;
 
-use crate::config::{duration, positive_duration};
+use crate::config::{Setting, duration, positive_duration};
 
 /// What all programs take.
 #[derive(Args, Debug)]
@@ -71,6 +73,28 @@ Examples:
   The token for another program:
     TOKEN=$(refresh_token --print-token)";
 
+const SETUP_EXIT_CODES: &str = "\
+Exit codes:
+   0  the token in .env works
+   2  the command line is wrong
+  74  a file cannot be saved or read
+  75  nobody answered in time, or passing trouble: run it again
+  77  it was denied, or there is nobody to ask
+  78  the configuration is wrong";
+
+const SETUP_EXAMPLES: &str = "\
+Examples:
+  On the first day, and when refresh_token exits with 77:
+    setup_oauth
+
+  On a server without a browser, or from a script:
+    setup_oauth --device
+
+  Without a question, in a container say:
+    setup_oauth --device --client-id C1234… --client-secret-file /run/secrets/app \\
+      --target-org-id Y2lz… --integration-client-id C5678… \\
+      --integration-client-secret-file /run/secrets/integration";
+
 const CHECK_EXIT_CODES: &str = "\
 Exit codes:
    0  the token in .env works
@@ -131,6 +155,147 @@ pub(super) struct RefreshToken {
     pub(super) lock_timeout: SignedDuration,
 }
 
+/// Sets up the ladder: from nothing to a working .env, in one sitting.
+///
+/// It starts from what is there and does the least that works: it asks for what is missing, climbs
+/// the ladder, has the integration authorized where that is needed, and ends with a token that Webex
+/// has accepted. Run it on the first day, and when `refresh_token` exits with 77.
+#[derive(Debug, Parser)]
+#[command(
+    name = "setup_oauth",
+    version,
+    max_term_width = 100,
+    after_long_help = format!("{SETUP_EXAMPLES}\n\n{SETUP_EXIT_CODES}"),
+    after_help = SETUP_EXIT_CODES
+)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+pub(super) struct SetupOauth {
+    #[command(flatten)]
+    common: Common,
+
+    /// Authorize the integration even if the token works
+    #[arg(long)]
+    pub(super) reauthorize: bool,
+
+    /// Open a browser, even where no display seems to be
+    #[arg(long, group = "manner", help_heading = "Consent")]
+    pub(super) browser: bool,
+
+    /// Open no browser: the address is printed, and the answer can be pasted
+    #[arg(long, group = "manner", help_heading = "Consent")]
+    pub(super) no_browser: bool,
+
+    /// Show a code to enter on another device; needs no terminal
+    #[arg(long, group = "manner", help_heading = "Consent")]
+    pub(super) device: bool,
+
+    #[arg(
+        long,
+        value_name = "URI",
+        help = "Redirect URI that is registered with the integration [default: \
+                http://localhost:3000/callback]",
+        help_heading = "Consent"
+    )]
+    pub(super) redirect_uri: Option<String>,
+
+    /// How long to wait for the person
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "5m",
+        value_parser = positive_duration,
+        help_heading = "Consent"
+    )]
+    pub(super) timeout: SignedDuration,
+
+    /// The service app's id, instead of its client id
+    #[arg(long, value_name = "ID", help_heading = "Values, asked for if missing")]
+    pub(super) app_id: Option<String>,
+
+    /// The service app's client id
+    #[arg(long, value_name = "ID", help_heading = "Values, asked for if missing")]
+    pub(super) client_id: Option<String>,
+
+    /// File that holds the service app's client secret; - for standard input
+    #[arg(
+        long,
+        value_name = "PATH",
+        help_heading = "Values, asked for if missing"
+    )]
+    pub(super) client_secret_file: Option<PathBuf>,
+
+    /// The id of the organization that authorized the service app
+    #[arg(long, value_name = "ID", help_heading = "Values, asked for if missing")]
+    pub(super) target_org_id: Option<String>,
+
+    /// The integration's client id
+    #[arg(long, value_name = "ID", help_heading = "Values, asked for if missing")]
+    pub(super) integration_client_id: Option<String>,
+
+    /// File that holds the integration's client secret; - for standard input
+    #[arg(
+        long,
+        value_name = "PATH",
+        help_heading = "Values, asked for if missing"
+    )]
+    pub(super) integration_client_secret_file: Option<PathBuf>,
+
+    /// File that holds a personal access token; - for standard input
+    #[arg(
+        long,
+        value_name = "PATH",
+        help_heading = "Values, asked for if missing"
+    )]
+    pub(super) personal_access_token_file: Option<PathBuf>,
+}
+
+/// The path that stands for standard input.
+pub(super) const STANDARD_INPUT: &str = "-";
+
+impl SetupOauth {
+    /// The files that hold secrets, each with the setting that it is for.
+    pub(super) fn secret_files(&self) -> impl Iterator<Item = (Setting, &Path)> {
+        let files = [
+            (Setting::ClientSecret, &self.client_secret_file),
+            (
+                Setting::IntegrationClientSecret,
+                &self.integration_client_secret_file,
+            ),
+            (
+                Setting::PersonalAccessToken,
+                &self.personal_access_token_file,
+            ),
+        ];
+        files
+            .into_iter()
+            .filter_map(|(setting, path)| Some((setting, path.as_deref()?)))
+    }
+
+    /// What is wrong with the command line as a whole.
+    pub(super) fn conflict(&self) -> Option<clap::Error> {
+        let is_stdin = |(_, path): &(Setting, &Path)| *path == Path::new(STANDARD_INPUT);
+        let from_stdin = self.secret_files().filter(is_stdin);
+        let flags: Vec<_> = from_stdin
+            .filter_map(|(setting, _)| setting.flag())
+            .collect();
+        if !flags.is_empty() && io::stdin().is_terminal() {
+            let message = format!(
+                "standard input is a terminal, which would show the secret of {}; leave it out to \
+                 be asked for it",
+                flags.join(" and ")
+            );
+            return Some(Self::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        (flags.len() > 1).then(|| {
+            let message = format!(
+                "standard input holds one secret, and is given for {}; put the others into files",
+                flags.join(" and ")
+            );
+            Self::command().error(ErrorKind::ArgumentConflict, message)
+        })
+    }
+}
+
 /// Says where every credential stands, and by when a human is needed.
 ///
 /// Read-only: it never refreshes, mints, locks or changes a byte. The service-app token is
@@ -158,6 +323,12 @@ impl AsRef<Common> for RefreshToken {
     }
 }
 
+impl AsRef<Common> for SetupOauth {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
 impl AsRef<Common> for CheckToken {
     fn as_ref(&self) -> &Common {
         &self.common
@@ -168,6 +339,12 @@ impl AsRef<Common> for CheckToken {
 #[must_use]
 pub fn refresh_token_command() -> Command {
     RefreshToken::command()
+}
+
+/// The command line of `setup_oauth`, likewise.
+#[must_use]
+pub fn setup_oauth_command() -> Command {
+    SetupOauth::command()
 }
 
 /// The command line of `check_token`, likewise.
@@ -184,5 +361,6 @@ mod tests {
     fn the_command_lines_are_consistent() {
         refresh_token_command().debug_assert();
         check_token_command().debug_assert();
+        setup_oauth_command().debug_assert();
     }
 }

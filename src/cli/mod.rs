@@ -5,7 +5,9 @@
 
 mod arguments;
 mod output;
+mod setup;
 mod signals;
+mod terminal;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -27,7 +29,7 @@ use crate::manager::{self, Limits, Need, Probe, Stop};
 use crate::remedy::ExitStatus;
 use crate::token::without_tokens;
 
-pub use self::arguments::{check_token_command, refresh_token_command};
+pub use self::arguments::{check_token_command, refresh_token_command, setup_oauth_command};
 
 /// `refresh_token`: climbs the ladder once.
 ///
@@ -63,6 +65,20 @@ pub fn check_token(
     ))
 }
 
+/// `setup_oauth`: sets up the ladder, with a person at the terminal or without.
+///
+/// `arguments` begin with the program's name.
+pub fn setup_oauth(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: Environment,
+) -> ExitCode {
+    finish(run(
+        arguments,
+        environment,
+        |arguments, sources, terminal| setup::run(&arguments, sources, terminal),
+    ))
+}
+
 /// Where to write, and how.
 #[derive(Clone, Copy)]
 struct Terminal {
@@ -92,6 +108,7 @@ fn run<A: Parser + AsRef<Common>>(
             config: common.config.clone(),
             env_file: common.env_file.clone(),
             api_base_url: common.api_base_url.clone(),
+            settings: Vec::new(),
         },
         environment,
     };
@@ -207,6 +224,7 @@ fn check(arguments: &CheckToken, sources: &Sources, terminal: Terminal) -> anyho
 }
 
 fn complain(text: &str) {
+    let text = terminal::fitted(text, &io::stderr());
     // Not `eprint!`: it panics where nobody reads.
     let _ = io::stderr().write_all(text.as_bytes());
 }

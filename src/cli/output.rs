@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
+use std::path::Path;
 
 use clap::ColorChoice;
 use clap::builder::styling::{AnsiColor, Style as AnsiStyle};
@@ -17,7 +18,7 @@ use crate::remedy::{ExitStatus, Remedy};
 use crate::store::Credential;
 
 /// The version of `--json`; it changes when a field changes its meaning or goes away.
-const JSON_VERSION: u32 = 1;
+pub(super) const JSON_VERSION: u32 = 1;
 
 /// What a word is for; color only repeats what the word says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +122,7 @@ fn expires(at: Timestamp, left: SignedDuration) -> String {
 }
 
 /// A duration in the largest unit of which there are two or more, to the nearest.
-fn roughly(duration: SignedDuration) -> String {
+pub(super) fn roughly(duration: SignedDuration) -> String {
     let seconds = duration.as_secs();
     let units = [
         (86_400, "day"),
@@ -195,10 +196,26 @@ pub(super) fn headline(status: &Status, palette: Palette) -> String {
     text
 }
 
-fn credential_line(credential: &CredentialStatus, now: Timestamp, palette: Palette) -> String {
+/// A path as a shell reads it.
+pub(super) fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+@:,".contains(c);
+    if path.chars().all(is_plain) {
+        path
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
+}
+
+pub(super) fn credential_line(
+    credential: &CredentialStatus,
+    now: Timestamp,
+    palette: Palette,
+) -> String {
     let label = match credential.credential {
         Credential::ServiceAppAccessToken => "service-app access token",
         Credential::ServiceAppRefreshToken => Rung::ServiceAppRefreshToken.label(),
+        Credential::PersonalAccessToken if credential.of_integration => "integration access token",
         Credential::PersonalAccessToken => Rung::PersonalAccessToken.label(),
         Credential::IntegrationRefreshToken => Rung::IntegrationRefreshToken.label(),
     };
@@ -254,7 +271,7 @@ struct RefreshTokenDocument {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct AttemptDocument<'a> {
+pub(super) struct AttemptDocument<'a> {
     step: &'a str,
     outcome: &'a str,
     http_status: Option<u16>,
@@ -347,7 +364,7 @@ struct StatusDocument<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct CredentialDocument<'a> {
+pub(super) struct CredentialDocument<'a> {
     name: &'a str,
     present: bool,
     state: &'a str,
@@ -355,18 +372,21 @@ struct CredentialDocument<'a> {
     checked: bool,
 }
 
-/// The status of `check_token --json`.
-pub(super) fn status_json(status: &Status) -> String {
-    let credentials = status
-        .credentials
-        .iter()
-        .map(|credential| CredentialDocument {
+impl<'a> From<&'a CredentialStatus> for CredentialDocument<'a> {
+    fn from(credential: &'a CredentialStatus) -> Self {
+        Self {
             name: credential.credential.name(),
             present: credential.state != CredentialState::Absent,
             state: credential.state.name(),
             expires_at: credential.expires_at.map(rfc3339),
             checked: credential.checked,
-        });
+        }
+    }
+}
+
+/// The status of `check_token --json`.
+pub(super) fn status_json(status: &Status) -> String {
+    let credentials = status.credentials.iter().map(CredentialDocument::from);
     document(&StatusDocument {
         version: JSON_VERSION,
         outcome: status.outcome.name(),
@@ -378,19 +398,19 @@ pub(super) fn status_json(status: &Status) -> String {
     })
 }
 
-fn with_problems(message: &str, problems: &[String]) -> String {
+pub(super) fn with_problems(message: &str, problems: &[String]) -> String {
     if problems.is_empty() {
         return message.to_owned();
     }
     format!("{message}: {}", problems.join("; "))
 }
 
-fn document(document: &impl Serialize) -> String {
+pub(super) fn document(document: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(document).expect("plain data has a form in JSON");
     text.push('\n');
     text
 }
 
-fn rfc3339(at: Timestamp) -> String {
+pub(super) fn rfc3339(at: Timestamp) -> String {
     lifetime::to_the_second(at).to_string()
 }

@@ -34,6 +34,13 @@ pub(super) fn listen() -> anyhow::Result<(Stop, Arrived)> {
         let stream = signal(kind).context("cannot listen for signals")?;
         streams.push((number, stream));
     }
+    let mut resumed = signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))
+        .context("cannot listen for signals")?;
+    tokio::spawn(async move {
+        while resumed.recv().await.is_some() {
+            super::terminal::hide_typing_again();
+        }
+    });
     let stopper = Arc::new(stopper);
     for (number, mut stream) in streams {
         let (stopper, arrived) = (Arc::clone(&stopper), arrived.clone());
@@ -41,6 +48,7 @@ pub(super) fn listen() -> anyhow::Result<(Stop, Arrived)> {
             while stream.recv().await.is_some() {
                 if arrived.0.swap(number, Ordering::Relaxed) > 0 {
                     // The intent stays open, so that the next run knows.
+                    super::terminal::restore();
                     std::process::exit(128 + i32::from(number));
                 }
                 tracing::debug!(number, "told to stop: no new request is sent");

@@ -66,6 +66,8 @@ declare! {
         WEBEX_INTEGRATION_CLIENT_SECRET
         /// Refresh token of the optional integration; a seed, replaced by what the integration issues.
         WEBEX_INTEGRATION_REFRESH_TOKEN
+        /// Redirect URI that is registered with the integration; `http://localhost:3000/callback` if left out.
+        WEBEX_INTEGRATION_REDIRECT_URI
         /// Base URL of the Webex API; `https://webexapis.com/v1` if left out.
         WEBEX_API_BASE_URL
         /// Authorization endpoint; `/authorize` below the API's base URL if left out.
@@ -92,6 +94,16 @@ declare! {
         RUST_LOG
         /// If set, nothing is colored.
         NO_COLOR
+        /// What kind of terminal this is; a `dumb` one is sent plain lines.
+        TERM
+        /// The X11 display: with one, a browser can be opened.
+        DISPLAY
+        /// The Wayland display, likewise.
+        WAYLAND_DISPLAY
+        /// The command that opens a browser.
+        BROWSER
+        /// Set over SSH, where a browser would open on the wrong machine.
+        SSH_CONNECTION
         /// Where state is kept that has no better place; ~/.local/state if left out.
         XDG_STATE_HOME
         /// The home directory.

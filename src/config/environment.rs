@@ -113,11 +113,37 @@ impl Sources {
         self.environment.get(env_vars::RUST_LOG)?.to_str()
     }
 
-    /// Whether color is unwanted.
+    /// Whether the terminal can do no more than print lines.
+    #[must_use]
+    pub fn is_dumb(&self) -> bool {
+        let term = self.environment.get(env_vars::TERM);
+        cfg!(unix) && term.is_none_or(|term| term == "dumb")
+    }
+
+    /// Whether a browser that is opened here is likely to be seen by the person at the terminal.
+    #[must_use]
+    pub fn is_display_likely(&self) -> bool {
+        let is_set = |name| self.environment.get(name).is_some();
+        if is_set(env_vars::SSH_CONNECTION) {
+            return false;
+        }
+        cfg!(any(windows, target_os = "macos"))
+            || is_set(env_vars::DISPLAY)
+            || is_set(env_vars::WAYLAND_DISPLAY)
+            || is_set(env_vars::BROWSER)
+    }
+
+    /// Whether color is unwanted, or nothing that the terminal could show.
     #[must_use]
     pub fn no_color(&self) -> bool {
-        self.environment.get(env_vars::NO_COLOR).is_some()
+        self.environment.get(env_vars::NO_COLOR).is_some() || self.is_dumb()
     }
+}
+
+/// The folder that the running program lies in, where its siblings are likely to lie, too.
+#[must_use]
+pub fn folder_of_programs() -> Option<PathBuf> {
+    Some(std::env::current_exe().ok()?.parent()?.to_owned())
 }
 
 fn proxy_url(value: &OsStr) -> Option<SecretString> {

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use super::problem::{Problem, ProblemKind};
 use super::setting::{Setting, Spelling};
-use super::{ApiBase, Environment, Flags, env_vars, text};
+use super::{ApiBase, Environment, Flags, RedirectUri, env_vars, text};
 
 /// Where a value came from; a later one stands over an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,16 +95,28 @@ impl Layer {
     }
 
     pub(super) fn defaults() -> Self {
-        let url = Content::text(ApiBase::DEFAULT);
-        Self::new(Origin::Default, [(Setting::ApiBaseUrl, url)])
+        Self::new(
+            Origin::Default,
+            [
+                (Setting::ApiBaseUrl, Content::text(ApiBase::DEFAULT)),
+                (Setting::RedirectUri, Content::text(RedirectUri::DEFAULT)),
+            ],
+        )
     }
 
     pub(super) fn flags(flags: &Flags) -> Self {
-        let url = flags.api_base_url.as_deref().map(|url| match url.trim() {
-            "" => Content::Unusable(ProblemKind::Empty),
-            url => Content::text(url),
+        let url = flags.api_base_url.as_deref();
+        let given = flags.settings.iter();
+        let given = given.map(|(setting, value)| (*setting, value.expose_secret()));
+        let contents = url.map(|url| (Setting::ApiBaseUrl, url)).into_iter();
+        let contents = contents.chain(given).map(|(setting, value)| {
+            let content = match value.trim() {
+                "" => Content::Unusable(ProblemKind::Empty),
+                value => Content::text(value),
+            };
+            (setting, content)
         });
-        Self::new(Origin::Flag, url.map(|url| (Setting::ApiBaseUrl, url)))
+        Self::new(Origin::Flag, contents)
     }
 
     pub(super) fn environment(environment: &Environment) -> Self {

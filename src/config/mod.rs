@@ -13,21 +13,29 @@ pub mod env_vars;
 mod environment;
 mod layer;
 pub mod problem;
+mod redirect_uri;
 mod resolve;
 mod setting;
 #[cfg(test)]
 mod tests;
 mod text;
+mod typed;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
 pub use api_base::{ApiBase, ApiBaseError, Endpoint};
 pub use duration::{DurationError, duration, positive_duration};
-pub use environment::{Environment, Proxies, Trust};
+pub use environment::{Environment, Proxies, Trust, folder_of_programs};
 pub use layer::{ConfigLayer, DotenvLayer, Origin};
 pub use problem::{Place, Problem, ProblemKind};
-pub use setting::{PERSONAL_ACCESS_TOKEN_PATH, Spelling};
+pub use redirect_uri::{Loopback, RedirectUri, RedirectUriError};
+pub use setting::{PERSONAL_ACCESS_TOKEN_PATH, Setting, Spelling};
+pub use typed::typed;
+
+use secrecy::SecretString;
+use url::Url;
 
 use crate::token::{AccessToken, ClientSecret, Fingerprint, RefreshToken};
 
@@ -40,6 +48,8 @@ pub struct Flags {
     pub env_file: Option<PathBuf>,
     /// `--api-base-url`.
     pub api_base_url: Option<String>,
+    /// The settings that the command line gives itself, or in files that it names.
+    pub settings: Vec<(Setting, SecretString)>,
 }
 
 impl fmt::Debug for Flags {
@@ -125,11 +135,61 @@ pub struct Settings {
     pub personal_access_token: Option<Sourced<AccessToken>>,
     /// The integration.
     pub integration: Option<Integration>,
+    /// Where the integration has Webex send the browser back to.
+    pub redirect_uri: Option<RedirectUri>,
+    /// The settings that are given, be they usable or not.
+    given: BTreeMap<Setting, Given>,
     /// All that is wrong, sorted by file and line. A proxy that cannot be used is in here, too.
     pub problems: Vec<Problem>,
 }
 
 impl Settings {
+    /// The authorization endpoint (RFC 6749 §3.1).
+    ///
+    /// # Panics
+    ///
+    /// The API's base has a problem.
+    #[must_use]
+    pub fn authorize_url(&self) -> Url {
+        if let Some(endpoint) = &self.authorize_endpoint {
+            return endpoint.url().clone();
+        }
+        let api = self
+            .api
+            .as_ref()
+            .expect("asked for where there is no problem");
+        let mut url = api.url().clone();
+        let mut path = url.path_segments_mut().expect("it has a path");
+        path.pop_if_empty().push("authorize");
+        drop(path);
+        url
+    }
+
+    /// Where the setting is given; `None` if it is not, and perhaps has a default.
+    #[must_use]
+    pub fn origin(&self, setting: Setting) -> Option<Origin> {
+        self.given.get(&setting).map(|given| given.origin)
+    }
+
+    /// Whether there is a problem with this setting.
+    #[must_use]
+    pub fn is_wrong(&self, setting: Setting) -> bool {
+        let mut problems = self.problems.iter();
+        problems.any(|problem| problem.setting == Some(setting))
+    }
+
+    /// The settings that are given and can be used.
+    pub fn usable(&self) -> impl Iterator<Item = Setting> {
+        let given = self.given.keys().copied();
+        given.filter(|setting| !self.is_wrong(*setting))
+    }
+
+    /// What tells the setting's value, decoded if it is an id, from another's.
+    #[must_use]
+    pub fn fingerprint(&self, setting: Setting) -> Option<&Fingerprint> {
+        self.given.get(&setting)?.fingerprint.as_ref()
+    }
+
     /// Whether requests go to other machines, so that a proxy matters.
     #[must_use]
     pub fn leave_this_machine(&self) -> bool {
@@ -137,6 +197,14 @@ impl Settings {
         self.api.as_ref().is_ok_and(|api| !api.is_loopback())
             || token.is_some_and(|token| !token.is_loopback())
     }
+}
+
+/// A setting that some source gives.
+#[derive(Clone, Debug)]
+struct Given {
+    origin: Origin,
+    /// Of the decoded value; `None` where it cannot be one.
+    fingerprint: Option<Fingerprint>,
 }
 
 /// A service app.
@@ -166,8 +234,6 @@ pub struct Integration {
     pub client_secret: ClientSecret,
     /// Its refresh token; `None` before it was authorized for the first time.
     pub refresh_token: Option<Sourced<RefreshToken>>,
-    /// The spelling in use in the configuration file, which is to be kept.
-    pub spelling: Spelling,
 }
 
 /// A value with its source.

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::Setting;
 use crate::ids::WrongKind;
 
 /// One thing wrong with the settings. It is shown as one line:
@@ -21,10 +22,12 @@ pub struct Problem {
     pub line: Option<usize>,
     /// The dotted key, the variable or the flag; `None` if the file as a whole is meant.
     pub key: Option<String>,
+    /// The setting, if one is meant.
+    pub setting: Option<Setting>,
     /// What is wrong.
     pub kind: ProblemKind,
     /// What the reader can do, as a clause without a full stop.
-    pub remedy: String,
+    pub remedy: &'static str,
 }
 
 /// Where a setting is given.
@@ -84,6 +87,20 @@ pub enum ProblemKind {
     /// An id of something else.
     #[error(transparent)]
     WrongId(#[from] WrongKind),
+    /// Bare, and of another shape than a client id.
+    #[error(
+        "a bare UUID, as organizations and people have; an application's begins with C or Y2lz"
+    )]
+    NotAnApplication,
+    /// Of another shape than an organization's id.
+    #[error("neither an encoded id nor a UUID, as organizations have")]
+    NotAnOrganization,
+    /// The integration's value is the service app's.
+    #[error("the same as the service app's; the integration is an application of its own")]
+    OfTheServiceApp,
+    /// The redirect URI cannot be used.
+    #[error(transparent)]
+    RedirectUri(#[from] super::RedirectUriError),
     /// The service app's id and its client id do not belong together.
     #[error("the id of another application than the one with this client id")]
     OtherApplication,
@@ -100,8 +117,8 @@ impl ProblemKind {
     fn remedy(&self) -> &'static str {
         match self {
             Self::NoConfiguration => {
-                "copy token-config.json.template to this name and fill it in, or set \
-                 WEBEX_SERVICE_APP_CLIENT_ID and WEBEX_SERVICE_APP_CLIENT_SECRET"
+                "run `setup_oauth`, or set WEBEX_SERVICE_APP_CLIENT_ID and \
+                 WEBEX_SERVICE_APP_CLIENT_SECRET"
             }
             Self::NotJson { .. } => {
                 "look there for a missing or surplus comma, quotation mark or brace"
@@ -119,6 +136,10 @@ impl ProblemKind {
             | Self::Empty
             | Self::Placeholder
             | Self::StrayCharacter
+            | Self::OfTheServiceApp
+            | Self::NotAnApplication
+            | Self::NotAnOrganization
+            | Self::RedirectUri(_)
             | Self::WrongId(_) => "give the right value",
         }
     }
@@ -132,6 +153,10 @@ impl ProblemKind {
                 | Self::Placeholder
                 | Self::StrayCharacter
                 | Self::WrongId(_)
+                | Self::OfTheServiceApp
+                | Self::NotAnApplication
+                | Self::NotAnOrganization
+                | Self::RedirectUri(_)
                 | Self::BaseUrl(_)
         )
     }
@@ -150,11 +175,12 @@ impl Problem {
         key: Option<String>,
         kind: ProblemKind,
     ) -> Self {
-        let remedy = kind.remedy().to_owned();
+        let remedy = kind.remedy();
         Self {
             place,
             line,
             key,
+            setting: None,
             kind,
             remedy,
         }

@@ -6,7 +6,8 @@ use super::layer::{ConfigLayer, Content, DotenvLayer, Layer, Origin, merge};
 use super::problem::{Place, Problem, ProblemKind};
 use super::setting::{Setting, Spelling};
 use super::{
-    ApiBase, Endpoint, Integration, MintTarget, Seeds, ServiceApp, Settings, Sourced, Sources,
+    ApiBase, Endpoint, Given, Integration, MintTarget, RedirectUri, Seeds, ServiceApp, Settings,
+    Sourced, Sources,
 };
 use crate::ids::{self, IdKind};
 use crate::token::{AccessToken, ClientSecret, Fingerprint, RefreshToken};
@@ -86,6 +87,8 @@ impl Resolver<'_> {
             mint: None,
             personal_access_token: None,
             integration: None,
+            redirect_uri: self.redirect_uri(),
+            given: BTreeMap::new(),
             problems: Vec::new(),
         };
         if settings.leave_this_machine() {
@@ -116,6 +119,21 @@ impl Resolver<'_> {
             Place::File(_) => (3, problem.line),
         };
         self.problems.sort_by_key(in_file_order);
+        let given = self.values.iter();
+        let given = given.filter(|(_, (origin, _))| *origin != Origin::Default);
+        settings.given = given
+            .map(|(setting, (origin, content))| {
+                let fingerprint = fingerprint(content);
+                let origin = *origin;
+                (
+                    *setting,
+                    Given {
+                        origin,
+                        fingerprint,
+                    },
+                )
+            })
+            .collect();
         settings.problems = self.problems;
         settings
     }
@@ -137,6 +155,15 @@ impl Resolver<'_> {
             .map_err(|error| self.problem(setting, text.origin, error.into()));
         self.problems.extend(endpoint.as_ref().err().cloned());
         endpoint.ok()
+    }
+
+    fn redirect_uri(&mut self) -> Option<RedirectUri> {
+        let setting = Setting::RedirectUri;
+        let text = self.optional(setting)?;
+        let uri = RedirectUri::parse(&text.value)
+            .map_err(|error| self.problem(setting, text.origin, error.into()));
+        self.problems.extend(uri.as_ref().err().cloned());
+        uri.ok()
     }
 
     fn client_id(&mut self, setting: Setting) -> Option<String> {
@@ -198,6 +225,12 @@ impl Resolver<'_> {
         }
         let client_id = self.client_id(Setting::IntegrationClientId);
         let client_secret = self.required(Setting::IntegrationClientSecret);
+        for (own, of_the_service_app) in [
+            (Setting::IntegrationClientId, Setting::ClientId),
+            (Setting::IntegrationClientSecret, Setting::ClientSecret),
+        ] {
+            self.tell_apart(own, of_the_service_app);
+        }
         let refresh_token = self.optional(Setting::IntegrationRefreshToken);
         Some(Integration {
             client_id: client_id?,
@@ -207,15 +240,30 @@ impl Resolver<'_> {
                 origin: token.origin,
                 seed: self.seeds.integration_refresh_token.clone(),
             }),
-            spelling: self.config.spelling,
         })
     }
 
+    /// The commonest slip: the two applications of one developer mixed up.
+    fn tell_apart(&mut self, own: Setting, of_the_service_app: Setting) {
+        let value = |setting| self.values.get(&setting);
+        let (Some((origin, own_value)), Some((_, other))) = (value(own), value(of_the_service_app))
+        else {
+            return;
+        };
+        let own_value = fingerprint(own_value);
+        if own_value.is_some() && own_value == fingerprint(other) {
+            let problem = self.problem(own, *origin, ProblemKind::OfTheServiceApp);
+            self.problems.push(problem);
+        }
+    }
+
     fn is_there_nothing(&self) -> bool {
-        let is_about_the_service = |setting: &Setting| setting.path(Spelling::default()).is_none();
+        let says_nothing = |(setting, (origin, _)): (&Setting, &(Origin, Content))| {
+            *origin == Origin::Default || setting.path(Spelling::default()).is_none()
+        };
         !self.config.exists
             && self.dotenv.problems.is_empty()
-            && self.values.keys().all(is_about_the_service)
+            && self.values.iter().all(says_nothing)
     }
 
     fn is_integration_given(&self) -> bool {
@@ -285,7 +333,7 @@ impl Resolver<'_> {
     fn problem(&self, setting: Setting, origin: Origin, kind: ProblemKind) -> Problem {
         let variable = || Some(setting.variable().to_owned());
         let (place, line, key) = match origin {
-            Origin::Flag => (Place::CommandLine, None, Some("--api-base-url".to_owned())),
+            Origin::Flag => (Place::CommandLine, None, setting.flag().map(str::to_owned)),
             Origin::Environment | Origin::Default => (Place::Environment, None, variable()),
             Origin::Dotenv => {
                 let line = self.dotenv.lines.get(&setting);
@@ -304,9 +352,17 @@ impl Resolver<'_> {
             }
         };
         let mut problem = Problem::new(place, line, key, kind);
+        problem.setting = Some(setting);
         if problem.kind.is_about_the_value() {
-            setting.remedy().clone_into(&mut problem.remedy);
+            problem.remedy = setting.remedy();
         }
         problem
     }
+}
+
+/// The fingerprint of a value, decoded if it is an application's id.
+fn fingerprint(content: &Content) -> Option<Fingerprint> {
+    let value = content.value().ok()?;
+    let decoded = ids::value(value, IdKind::Application);
+    Some(Fingerprint::of(decoded.as_deref().unwrap_or(value)))
 }

@@ -4,17 +4,30 @@ use super::env_vars;
 
 /// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Setting {
+pub enum Setting {
+    /// The service app's id.
     AppId,
+    /// The service app's client id.
     ClientId,
+    /// The service app's client secret.
     ClientSecret,
+    /// The id of the organization that authorized the service app.
     TargetOrgId,
+    /// A personal access token of the service app's owner.
     PersonalAccessToken,
+    /// The integration's client id.
     IntegrationClientId,
+    /// The integration's client secret.
     IntegrationClientSecret,
+    /// The integration's refresh token.
     IntegrationRefreshToken,
+    /// The integration's redirect URI.
+    RedirectUri,
+    /// The base URL of the API.
     ApiBaseUrl,
+    /// The authorization endpoint.
     AuthorizeUrl,
+    /// The token endpoint.
     TokenUrl,
 }
 
@@ -69,10 +82,20 @@ impl Spelling {
             Self::OAuth => &["tokenManager", "oauthRefreshToken"],
         }
     }
+
+    /// The path of the redirect URI.
+    #[must_use]
+    pub fn redirect_uri_path(self) -> &'static [&'static str] {
+        match self {
+            Self::Integration => &["tokenManager", "integration", "redirectUri"],
+            Self::Plain => &["tokenManager", "redirectUri"],
+            Self::OAuth => &["tokenManager", "oauthRedirectUri"],
+        }
+    }
 }
 
 impl Setting {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         AppId,
         ClientId,
         ClientSecret,
@@ -81,13 +104,15 @@ impl Setting {
         IntegrationClientId,
         IntegrationClientSecret,
         IntegrationRefreshToken,
+        RedirectUri,
         ApiBaseUrl,
         AuthorizeUrl,
         TokenUrl,
     ];
 
     /// The environment variable; it also names the setting where layers are joined.
-    pub(super) fn variable(self) -> &'static str {
+    #[must_use]
+    pub fn variable(self) -> &'static str {
         match self {
             AppId => env_vars::WEBEX_SERVICE_APP_ID,
             ClientId => env_vars::WEBEX_SERVICE_APP_CLIENT_ID,
@@ -97,14 +122,33 @@ impl Setting {
             IntegrationClientId => env_vars::WEBEX_INTEGRATION_CLIENT_ID,
             IntegrationClientSecret => env_vars::WEBEX_INTEGRATION_CLIENT_SECRET,
             IntegrationRefreshToken => env_vars::WEBEX_INTEGRATION_REFRESH_TOKEN,
+            RedirectUri => env_vars::WEBEX_INTEGRATION_REDIRECT_URI,
             ApiBaseUrl => env_vars::WEBEX_API_BASE_URL,
             AuthorizeUrl => env_vars::WEBEX_AUTHORIZE_URL,
             TokenUrl => env_vars::WEBEX_TOKEN_URL,
         }
     }
 
+    /// The flag that gives it, or gives a file that holds it.
+    #[must_use]
+    pub fn flag(self) -> Option<&'static str> {
+        match self {
+            AppId => Some("--app-id"),
+            ClientId => Some("--client-id"),
+            ClientSecret => Some("--client-secret-file"),
+            TargetOrgId => Some("--target-org-id"),
+            PersonalAccessToken => Some("--personal-access-token-file"),
+            IntegrationClientId => Some("--integration-client-id"),
+            IntegrationClientSecret => Some("--integration-client-secret-file"),
+            RedirectUri => Some("--redirect-uri"),
+            ApiBaseUrl => Some("--api-base-url"),
+            IntegrationRefreshToken | AuthorizeUrl | TokenUrl => None,
+        }
+    }
+
     /// The path in `token-config.json`, for settings that can stand there.
-    pub(super) fn path(self, spelling: Spelling) -> Option<&'static [&'static str]> {
+    #[must_use]
+    pub fn path(self, spelling: Spelling) -> Option<&'static [&'static str]> {
         match self {
             AppId => Some(&["serviceApp", "appId"]),
             ClientId => Some(&["serviceApp", "clientId"]),
@@ -114,6 +158,7 @@ impl Setting {
             IntegrationClientId => Some(spelling.client_id_path()),
             IntegrationClientSecret => Some(spelling.client_secret_path()),
             IntegrationRefreshToken => Some(spelling.refresh_token_path()),
+            RedirectUri => Some(spelling.redirect_uri_path()),
             ApiBaseUrl | AuthorizeUrl | TokenUrl => None,
         }
     }
@@ -147,8 +192,11 @@ impl Setting {
                  or leave all of the integration empty"
             }
             IntegrationRefreshToken => {
-                "give the refresh token that authorizing the integration with the scope \
-                 spark:applications_token returned, or leave it empty"
+                "leave it empty and run `setup_oauth`, which has the integration authorized"
+            }
+            RedirectUri => {
+                "give one of the redirect URIs that are registered with the integration, such as \
+                 http://localhost:3000/callback"
             }
             ApiBaseUrl => "write it as https://webexapis.com/v1, or leave it out",
             AuthorizeUrl => "write it as https://webexapis.com/v1/authorize, or leave it out",

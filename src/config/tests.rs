@@ -170,7 +170,6 @@ fn a_container_needs_no_file() {
     );
     let integration = settings.integration.as_ref().expect("an integration");
     assert_eq!(integration.client_id, "Cint");
-    assert_eq!(integration.spelling, Spelling::Integration);
     assert_eq!(refresh_token(&settings), Some(("int", Origin::Environment)));
 }
 
@@ -391,7 +390,8 @@ fn the_first_spelling_that_holds_anything_is_in_use() {
             Some((token, Origin::ConfigFile)),
             "{keys}"
         );
-        let found = settings.integration.expect("an integration").spelling;
+        assert!(settings.integration.is_some(), "{keys}");
+        let found = ConfigLayer::new("c.json", &token_manager(&keys), |_| None).spelling();
         assert_eq!(found, spelling, "{keys}");
         let root = token_manager(&keys);
         let written = found

@@ -3,6 +3,8 @@
 //! Invariants: nothing is spent before its result can be saved and the intent is on disk; what was
 //! issued is saved before anything is decided about it; a lost answer leaves the intent open.
 
+use jiff::Timestamp;
+
 use super::files::Files;
 use super::flag;
 use super::integration;
@@ -164,15 +166,13 @@ impl<'r, 'a> Climb<'r, 'a> {
             None => Held::Absent,
             Some(_) if self.lock.is_none() => Held::Absent,
             Some(_) if self.doubtful => Held::Doubtful,
-            Some(token) if can_mint && self.is_fading(token) => Held::Fading,
+            Some(_) if can_mint && self.run.need.prove => Held::Fading,
+            Some(token) if can_mint && self.is_fading(token) => {
+                self.note_put_off(now);
+                Held::Fading
+            }
             Some(_) => Held::Ready,
         };
-        if refresh_token == Held::Fading {
-            self.held
-                .state
-                .set_keep_alive_at(Credential::ServiceAppRefreshToken, now);
-            self.state_changed = true;
-        }
         Start {
             access_token_may_live: may_live,
             refresh_token,
@@ -183,6 +183,12 @@ impl<'r, 'a> Climb<'r, 'a> {
                 Held::Absent
             },
         }
+    }
+
+    fn note_put_off(&mut self, now: Timestamp) {
+        let credential = Credential::ServiceAppRefreshToken;
+        self.held.state.set_keep_alive_at(credential, now);
+        self.state_changed = true;
     }
 
     fn is_fading(&self, refresh_token: &RefreshToken) -> bool {

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::verdict::End;
 use crate::config::{
     ConfigLayer, DotenvLayer, PERSONAL_ACCESS_TOKEN_PATH, Problem, ProblemKind, Proxies, Seeds,
-    Settings, Sources,
+    Settings, Sources, Spelling,
 };
 use crate::lifetime::Life;
 use crate::store::dotenv_text::{self, DotenvError};
@@ -40,6 +40,8 @@ pub(super) struct Files {
     /// Why `token-config.json` could not be read at all.
     config_unreadable: Option<Arc<StoreError>>,
     config_file: PathBuf,
+    /// How `token-config.json` spells the integration.
+    pub(super) spelling: Spelling,
     /// What `token-config.json` holds where the integration's tokens go.
     pub(super) config_fingerprints: [Option<Fingerprint>; 2],
     state_home: Option<PathBuf>,
@@ -124,6 +126,7 @@ impl Files {
             config_size: config_text.map_or(0, |text| text.len()),
             state_home: sources.state_home(),
             config_file,
+            spelling: layer.spelling(),
             config_fingerprints,
             config,
             config_unreadable,
@@ -178,11 +181,17 @@ impl Files {
         unreadable.into_iter().chain(problems).collect()
     }
 
+    /// `token-config.json`, which may be absent, but not withhold what it says.
+    pub(super) fn require_readable_config(&self) -> Result<(), End> {
+        match &self.config_unreadable {
+            Some(error) => Err(End::Unreadable(ReadError::Store(Arc::clone(error)))),
+            None => Ok(()),
+        }
+    }
+
     /// The settings, which a climb needs without a problem.
     pub(super) fn require_settings(&self) -> Result<(), End> {
-        if let Some(error) = &self.config_unreadable {
-            return Err(End::Unreadable(ReadError::Store(Arc::clone(error))));
-        }
+        self.require_readable_config()?;
         match self.problems() {
             problems if problems.is_empty() => Ok(()),
             problems => Err(End::Settings(problems)),
@@ -409,6 +418,7 @@ pub(super) fn life(record: Option<&Record>) -> Life {
 
 fn config_layer(file: &Path, text: &str) -> ConfigLayer {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = if text.trim().is_empty() { "{}" } else { text };
     match serde_json::from_str(text) {
         Ok(root) => ConfigLayer::new(file, &root, |path| json_text::line_of(text, path)),
         Err(error) => {

@@ -56,9 +56,7 @@ pub(super) fn stored_pair(files: &Files) -> (Option<Fingerprint>, Option<Fingerp
 
 /// Where it stands in `token-config.json`: in the spelling that is in use.
 pub(super) fn refresh_token_path(files: &Files) -> &'static [&'static str] {
-    let integration = files.settings.integration.as_ref();
-    let spelling = integration.map(|integration| integration.spelling);
-    spelling.unwrap_or_default().refresh_token_path()
+    files.spelling.refresh_token_path()
 }
 
 fn refresh_token(files: &Files) -> Option<&RefreshToken> {
@@ -169,6 +167,7 @@ pub(super) async fn renew(
                 config: &config,
                 lock: &lock,
                 replacement: Some(replacement),
+                renews: true,
             };
             saving.save(issued).await.map(|()| Some(access_token))
         }
@@ -218,21 +217,23 @@ fn warn_of_lost_answer(
 }
 
 /// The save of what the integration issued.
-struct Saving<'s, 'a> {
-    run: &'s mut Run<'a>,
-    files: &'s mut Files,
-    config: &'s Place,
-    lock: &'s StoreLock,
-    replacement: Option<Replacement>,
+pub(super) struct Saving<'s, 'a> {
+    pub(super) run: &'s mut Run<'a>,
+    pub(super) files: &'s mut Files,
+    pub(super) config: &'s Place,
+    pub(super) lock: &'s StoreLock,
+    pub(super) replacement: Option<Replacement>,
+    /// Whether the stored refresh token was what was spent: then it stays, if no new one came.
+    pub(super) renews: bool,
 }
 
 impl Saving<'_, '_> {
-    async fn save(mut self, issued: Issued) -> Result<(), End> {
+    pub(super) async fn save(mut self, issued: Issued) -> Result<(), End> {
         let limits = self.run.limits.clone();
         note_upcoming(self.files, &issued);
         repair::save_state(self.files.config_state.save(self.config, self.lock));
         let Err(error) = save::persistently(&limits, || self.write(&issued)).await else {
-            note_issued(self.files, &issued);
+            note_issued(self.files, &issued, self.renews);
             repair::save_state(self.files.config_state.save(self.config, self.lock));
             return Ok(());
         };
@@ -320,13 +321,9 @@ pub(super) fn note_upcoming(files: &mut Files, issued: &Issued) {
 }
 
 /// Remembers dates of what the integration issued, and the seeds that it replaces.
-pub(super) fn note_issued(files: &mut Files, issued: &Issued) {
-    let integration = files.settings.integration.as_ref();
-    let spent = integration.and_then(|integration| integration.refresh_token.as_ref());
-    let stays = issued
-        .refresh_token
-        .as_ref()
-        .or(spent.map(|spent| &spent.value));
+pub(super) fn note_issued(files: &mut Files, issued: &Issued, renews: bool) {
+    let spent = refresh_token(files).filter(|_| renews);
+    let stays = issued.refresh_token.as_ref().or(spent);
     let mut record = stays.map(|stays| {
         let lasts = issued.refresh_token_expires_in;
         Record::issued(stays.fingerprint(), issued.issued_at, lasts)

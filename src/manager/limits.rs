@@ -49,6 +49,11 @@ impl Limits {
         }
     }
 
+    /// Resolves when the run has been told to stop.
+    pub(crate) async fn stopped(&self) {
+        self.stop.set().await;
+    }
+
     /// Waits; `false`, and at once, if the wait would end past the deadline or a stop cuts it.
     pub(super) async fn wait(&self, wait: Duration) -> bool {
         let left = self.deadline.saturating_duration_since(Instant::now());

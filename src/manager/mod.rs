@@ -5,7 +5,9 @@
 //! climb on a thread of its own, with a runtime of its own: a caller that is cancelled, or whose
 //! runtime ends, loses nothing, and blocking file calls block nobody.
 
+mod authorize;
 mod climb;
+mod configure;
 mod files;
 mod flag;
 mod integration;
@@ -27,12 +29,17 @@ use arc_swap::ArcSwapOption;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{oneshot, watch};
 
+pub(crate) use authorize::{Authorized, MINT_SCOPE, Proof, authorize, begin_device, rehearse};
+pub(crate) use configure::{Found, configure, find};
 pub(crate) use limits::{Limits, Stop};
 pub use plan::{Plan, RungPlan, plan};
+pub(crate) use report::Brought;
 pub use report::{Attempt, Report, RunOutcome, Step, TokenError};
 pub(crate) use run::{Need, refresh};
 pub(crate) use status::status;
 pub use status::{CredentialState, CredentialStatus, Probe, Status, StatusOutcome};
+
+pub(crate) use crate::webex::DeviceAuthorization;
 
 use crate::backoff;
 use crate::clock::Clock;

@@ -149,7 +149,7 @@ fn adopt_config(
     save_state(files.config_state.save(config, lock));
     let mut replacement = files.prepare_config(config, lock)?;
     let committed = replacement.commit(text.as_bytes())?;
-    integration::note_issued(files, issued);
+    integration::note_issued(files, issued, true);
     save_state(files.config_state.save(config, lock));
     Ok(committed)
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::verdict::SETTINGS_DO_NOT_SERVE;
 use crate::ladder::{Outcome, Request, Rung};
 use crate::lifetime::Life;
 use crate::remedy::Remedy;
 use crate::token::AccessToken;
-use crate::webex::judge::{Cause, Judged};
+use crate::webex::judge::{Cause, Judged, Question};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +87,8 @@ pub enum Step {
     TokenExpiry,
     /// The integration's refresh token, used so that it does not die of disuse.
     KeepAlive,
+    /// A person's consent: a device code to decide on, or what the consent is exchanged for.
+    Authorize(Question),
 }
 
 impl Step {
@@ -96,6 +99,9 @@ impl Step {
             Self::Ladder(request) => request.name(),
             Self::TokenExpiry => "token_expiry",
             Self::KeepAlive => "keep_alive",
+            Self::Authorize(Question::DeviceAuthorization) => "device_authorization",
+            Self::Authorize(Question::DevicePoll) => "device_token",
+            Self::Authorize(_) => "authorization_code",
         }
     }
 }
@@ -138,6 +144,9 @@ impl fmt::Display for Attempt {
             Step::Ladder(Request::Mint) => "mint with the personal access token",
             Step::Ladder(Request::MintRenewed) => "mint with the integration's access token",
             Step::Ladder(Request::Renew) | Step::KeepAlive => Rung::IntegrationRefreshToken.label(),
+            Step::Authorize(Question::DeviceAuthorization) => "request for a device code",
+            Step::Authorize(Question::DevicePoll) => "device code",
+            Step::Authorize(_) => "authorization code",
             Step::TokenExpiry => "expiry of the access token",
         };
         write!(f, "{subject}: {}", self.outcome.name().replace('_', " "))?;
@@ -158,6 +167,16 @@ impl fmt::Display for Attempt {
         }
         write!(f, " ({})", details.join("; "))
     }
+}
+
+/// What a step of a set-up has brought, and what there is to say beside.
+#[derive(Clone, Debug)]
+pub(crate) struct Brought<T> {
+    pub(crate) value: T,
+    /// What was asked, in order.
+    pub(crate) attempts: Vec<Attempt>,
+    /// What somebody should know of, although it changes nothing now.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Everything there is to say about a run.
@@ -195,8 +214,17 @@ pub struct Report {
 }
 
 impl Report {
+    /// A set-up that stopped at its settings.
+    pub(crate) fn misconfigured(problems: Vec<String>) -> Self {
+        Self {
+            problems,
+            remedy: Some(Remedy::CompleteSettings),
+            ..Self::bare(RunOutcome::Misconfigured, SETTINGS_DO_NOT_SERVE)
+        }
+    }
+
     /// A report on which everything that is not told is unknown or absent.
-    pub(super) fn bare(outcome: RunOutcome, message: impl Into<String>) -> Self {
+    pub(crate) fn bare(outcome: RunOutcome, message: impl Into<String>) -> Self {
         Self {
             outcome,
             rung: None,

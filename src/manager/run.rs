@@ -35,6 +35,7 @@ const REFUSAL_LASTS: SignedDuration = SignedDuration::from_hours(1);
 
 /// What a run is for.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "wishes, each on its own")]
 pub(crate) struct Need {
     /// Climb even if the stored token is valid; a token that another run issued meanwhile will do.
     pub(crate) force: bool,
@@ -44,6 +45,8 @@ pub(crate) struct Need {
     pub(crate) expiry: bool,
     /// Where nothing can be saved, mint all the same: the caller prints the token.
     pub(crate) even_unsaved: bool,
+    /// Show that a person's consent mints: what needs none goes last, and does not count.
+    pub(crate) prove: bool,
     /// An access token that Webex has refused to a caller.
     pub(crate) rejected: Option<Fingerprint>,
     /// An access token of whose life the caller knows more than the files may tell.
@@ -70,7 +73,7 @@ pub(super) struct Run<'a> {
     pub(super) limits: Limits,
     client: Option<Client>,
     /// How long Webex asked to wait when it last answered.
-    retry_after: Option<Duration>,
+    pub(super) retry_after: Option<Duration>,
     /// The files as last read or written.
     pub(super) files: Option<Files>,
     /// What Webex said of a token's expiry that no reply of a grant had told.
@@ -311,6 +314,10 @@ impl<'a> Run<'a> {
         let Some(access_token) = held.access_token() else {
             return false;
         };
+        if self.need.prove {
+            // Another run's token shows nothing of what is to be proven.
+            return false;
+        }
         let freshness = self.freshness(held, &access_token);
         if self.refused.as_ref() == Some(&access_token) || freshness == Freshness::Expired {
             return false;

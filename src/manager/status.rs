@@ -126,6 +126,9 @@ pub struct CredentialStatus {
     pub expires_at: Option<Timestamp>,
     /// Whether Webex has just said so.
     pub checked: bool,
+    /// Whether a refresh or a consent of the integration has put it in the place of a personal
+    /// access token.
+    pub of_integration: bool,
 }
 
 /// Everything there is to say.
@@ -397,6 +400,8 @@ impl Check<'_> {
             state,
             expires_at: life.and_then(|life| life.expires_at),
             checked: false,
+            of_integration: credential == Credential::PersonalAccessToken
+                && life.is_some_and(|life| life.lifetime.is_some()),
         }
     }
 

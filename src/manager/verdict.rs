@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::files::{Files, ReadError};
-use super::report::{Attempt, Report, RunOutcome, Step};
+use super::report::{Attempt, Brought, Report, RunOutcome, Step};
 use super::run::Run;
 use super::save::SaveError;
 use crate::config::Problem;
@@ -16,7 +16,7 @@ use crate::remedy::Remedy;
 use crate::store::{Credential, Place, Rescue, StoreError, StoreLock};
 use crate::token::{AccessToken, RefreshToken};
 use crate::webex::ClientError;
-use crate::webex::judge::Cause;
+use crate::webex::judge::{Cause, Question};
 
 /// What is said before the problems of the settings are listed.
 pub(super) const SETTINGS_DO_NOT_SERVE: &str = "the configuration is incomplete or wrong";
@@ -35,6 +35,8 @@ pub(super) enum End {
     Unreadable(ReadError),
     /// A file cannot be saved, so nothing was sent.
     CannotSave(StoreError),
+    /// Settings could not be written.
+    NotWritten(SaveError),
     /// What was issued is not in its file.
     NotSaved {
         error: SaveError,
@@ -48,6 +50,10 @@ pub(super) enum End {
         token: Option<AccessToken>,
         why: StoreError,
     },
+    /// What a person's consent was to be exchanged for was refused.
+    NotAuthorized(Question),
+    /// The consent did not cover what the integration is for.
+    ScopeMissing,
     /// Another run holds the lock.
     Locked { file: PathBuf, pid: Option<u32> },
     /// The client cannot be made.
@@ -87,11 +93,20 @@ impl End {
         matches!(self, Self::NotSaved { rescue: Ok(_), .. })
     }
 
-    /// What happened, and what to do. An ending of the ladder is explained by [`report`], which
-    /// knows the attempts.
+    /// What happened, and what to do. An ending that the attempts explain is explained by
+    /// [`report`], which knows them.
     fn explain(&self) -> (RunOutcome, String, Option<Remedy>) {
         match self {
-            Self::Ladder(_) => (RunOutcome::Unavailable, String::new(), None),
+            Self::Ladder(_) | Self::NotAuthorized(_) => {
+                (RunOutcome::Unavailable, String::new(), None)
+            }
+            Self::ScopeMissing => (
+                RunOutcome::Misconfigured,
+                "the integration was authorized without the scope spark:applications_token, and \
+                 nothing was saved"
+                    .to_owned(),
+                Some(Remedy::FixIntegrationScope),
+            ),
             Self::Settings(_) => (
                 RunOutcome::Misconfigured,
                 SETTINGS_DO_NOT_SERVE.to_owned(),
@@ -111,6 +126,13 @@ impl End {
                     format!("nothing was sent, as the result could not be saved: {message}");
                 (outcome, message, remedy)
             }
+            Self::NotWritten(error) => (
+                RunOutcome::NotSaved,
+                with_cause(error),
+                Some(Remedy::FixFile {
+                    advice: format!("{}, then run `setup_oauth` again", make_way(error)),
+                }),
+            ),
             Self::Unsaved { token, why, .. } => {
                 let what = match token {
                     Some(_) => "the new access token is printed and not saved",
@@ -236,12 +258,31 @@ fn make_way(error: &SaveError) -> &'static str {
     }
 }
 
+/// What a step of a set-up has brought, or everything there is to say about its end.
+pub(super) fn brought<T>(run: Run<'_>, value: Result<T, End>) -> Result<Brought<T>, Box<Report>> {
+    match value {
+        Ok(value) => Ok(Brought {
+            value,
+            attempts: run.attempts,
+            warnings: run.warnings,
+        }),
+        Err(end) => Err(Box::new(report(run, &end))),
+    }
+}
+
 /// Everything there is to say about a run that has ended.
 pub(super) fn report(run: Run<'_>, end: &End) -> Report {
     let now = run.clock.now();
     let (outcome, message, remedy) = match end {
         End::Ladder(ending) => explain_ending(&run, *ending, now),
+        End::NotAuthorized(question) => explain_refusal(&run, *question),
         end => end.explain(),
+    };
+    let (outcome, message, remedy) = match issued_by(&run.attempts) {
+        None | Some(Rung::ServiceAppRefreshToken) if run.need.prove && outcome.works() => {
+            explain_unproven(&run)
+        }
+        _ => (outcome, message, remedy),
     };
     let (rung, validated) = match end {
         End::Ladder(Ending::Refreshed(rung)) => (Some(*rung), true),
@@ -407,6 +448,87 @@ fn explain_ending(
                 }),
             )
         }
+    }
+}
+
+/// The token in `.env` works, and the consent that was to be shown to mint did not.
+fn explain_unproven(run: &Run<'_>) -> (RunOutcome, String, Option<Remedy>) {
+    let is_fault =
+        |attempt: &Attempt| matches!(attempt.outcome, Outcome::Misconfigured | Outcome::Forbidden);
+    let (outcome, (trouble, remedy)) = if run.attempts.iter().any(is_fault) {
+        (RunOutcome::Misconfigured, fault(&run.attempts))
+    } else {
+        let trouble = last_trouble(&run.attempts);
+        (
+            RunOutcome::Unavailable,
+            (trouble, passing_remedy(&run.attempts)),
+        )
+    };
+    let message = format!("what was authorized does not mint: {trouble}");
+    (outcome, message, Some(remedy))
+}
+
+/// Why a consent brought no tokens.
+fn explain_refusal(run: &Run<'_>, question: Question) -> (RunOutcome, String, Option<Remedy>) {
+    let trouble = last_trouble(&run.attempts);
+    let last = run.attempts.iter().rfind(|attempt| attempt.sent);
+    let cause = last.and_then(|attempt| attempt.cause.as_ref());
+    let settings = run.files.as_ref().map(|files| &files.settings);
+    match cause {
+        Some(Cause::Denied) => (
+            RunOutcome::ReauthorizationRequired,
+            "the authorization was denied".to_owned(),
+            Some(Remedy::Consent),
+        ),
+        Some(Cause::DeadCredential) => (
+            RunOutcome::Unavailable,
+            format!("what was allowed had expired, or was used before: {trouble}"),
+            Some(Remedy::ConsentAgain),
+        ),
+        Some(Cause::BadClient) => (
+            RunOutcome::Misconfigured,
+            format!("Webex refuses the integration's client id or secret: {trouble}"),
+            Some(Remedy::FixIntegrationClient),
+        ),
+        Some(Cause::BadRedirectUri) => (
+            RunOutcome::Misconfigured,
+            format!("Webex refuses the redirect URI: {trouble}"),
+            Some(Remedy::FixRedirectUri {
+                uri: settings
+                    .and_then(|settings| settings.redirect_uri.as_ref())
+                    .map(|uri| uri.as_str().to_owned())
+                    .unwrap_or_default(),
+            }),
+        ),
+        Some(Cause::BadScope) => (
+            RunOutcome::Misconfigured,
+            format!("Webex refuses the scope: {trouble}"),
+            Some(Remedy::FixIntegrationScope),
+        ),
+        Some(Cause::Proxy) => (
+            RunOutcome::Misconfigured,
+            "a proxy on the way to Webex asks for credentials (407)".to_owned(),
+            Some(Remedy::FixProxy),
+        ),
+        Some(Cause::Refused | Cause::BadMintInput | Cause::NotAllowed) => (
+            RunOutcome::Misconfigured,
+            format!("Webex refuses the integration: {trouble}"),
+            Some(match question {
+                Question::DeviceAuthorization | Question::DevicePoll => Remedy::FixDeviceGrant,
+                _ => Remedy::FixIntegrationClient,
+            }),
+        ),
+        _ => (
+            RunOutcome::Unavailable,
+            format!("{NO_USABLE_ANSWER}: {trouble}"),
+            Some(match last.map(|last| last.outcome) {
+                // The code may be spent; a new consent is what helps.
+                Some(Outcome::Doubtful) if question != Question::DeviceAuthorization => {
+                    Remedy::ConsentAgain
+                }
+                _ => passing_remedy(&run.attempts),
+            }),
+        ),
     }
 }
 

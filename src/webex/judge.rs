@@ -9,21 +9,30 @@
 //! No reply body is ever kept or shown. What is shown is Webex's own message, without control
 //! characters, cut to a line, and withheld whole if it repeats any part of a secret.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
+use url::Url;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Answer, Body, Exchange, NoAnswer, Reply};
+use super::{Answer, Body, DeviceAuthorization, Exchange, NoAnswer, Reply};
 use crate::backoff;
 use crate::ladder::Outcome;
-use crate::token::{AccessToken, Issued, RefreshToken, without_tokens};
+use crate::token::{AccessToken, DeviceCode, Issued, RefreshToken, one_line, plain_line};
 
 /// Which question a reply answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
     /// `POST /v1/access_token` with `grant_type=refresh_token`.
     Grant,
+    /// `POST /v1/access_token` with `grant_type=authorization_code`.
+    Code,
+    /// `POST /v1/device/authorize`.
+    DeviceAuthorization,
+    /// `POST /v1/device/token`.
+    DevicePoll,
     /// `POST /v1/applications/{applicationId}/token`.
     Mint,
     /// `GET /v1/dataSources`: is the token accepted?
@@ -47,6 +56,16 @@ pub enum Cause {
     NotAllowed,
     /// `tokenlimit_reached`: 750 live access tokens.
     TokenLimit,
+    /// The redirect URI is not the one that is registered, or that was named before.
+    BadRedirectUri,
+    /// A scope is not registered with the integration.
+    BadScope,
+    /// The person has not decided yet.
+    Undecided,
+    /// The same, and the polls come too fast.
+    SlowDown,
+    /// The person has said no.
+    Denied,
     /// Another refusal in Webex's or RFC 6749's shape.
     Refused,
     /// Webex is busy, down or in maintenance, and said so before acting.
@@ -79,7 +98,7 @@ pub struct Judged {
     /// Webex's `trackingId`, which its support asks for.
     pub tracking_id: Option<String>,
     /// How long Webex asks to wait.
-    pub retry_after: Option<std::time::Duration>,
+    pub retry_after: Option<Duration>,
 }
 
 /// Judges the reply to a grant or a mint, and takes the tokens out of it.
@@ -106,6 +125,38 @@ pub fn judge_tokens(
         return (judged.without(&secrets), issued);
     }
     (judge(question, exchange, now), None)
+}
+
+/// The scopes that a token reply names, if it does (RFC 6749 §5.1).
+#[must_use]
+pub fn granted_scopes(exchange: &Exchange) -> Option<Vec<String>> {
+    let Reply::Answer(answer) = &exchange.reply else {
+        return None;
+    };
+    let body = answer.json()?;
+    let scopes = body.get("scope")?.as_str()?.split_whitespace();
+    Some(scopes.map(str::to_owned).collect())
+}
+
+/// Judges the reply to `device/authorize`, and takes the codes out of it (RFC 8628 §3.2).
+#[must_use]
+pub fn judge_device_authorization(
+    exchange: &Exchange,
+    now: Timestamp,
+) -> (Judged, Option<DeviceAuthorization>) {
+    if let Reply::Answer(answer) = &exchange.reply
+        && answer.is_success()
+    {
+        let authorization = device_authorization(answer, &exchange.secrets);
+        let judged = if authorization.is_some() {
+            Judged::of(answer, Outcome::Issued, Cause::Given, None)
+        } else {
+            let why = "the answer has no codes in it, or no address";
+            Judged::of(answer, Outcome::GivenUp, Cause::Unusable, Some(why))
+        };
+        return (judged.without(&exchange.secrets), authorization);
+    }
+    (judge(Question::DeviceAuthorization, exchange, now), None)
 }
 
 /// Judges the reply to a validation.
@@ -202,6 +253,12 @@ fn judge_no_answer(no_answer: &NoAnswer, secrets: &[SecretString]) -> Judged {
 fn classify(question: Question, status: u16, said: &Said) -> (Outcome, Cause) {
     match status {
         407 => (Outcome::ProxyRefused, Cause::Proxy),
+        _ if question == Question::DevicePoll && said.asks_to_slow_down(status) => {
+            (Outcome::Unavailable, Cause::SlowDown)
+        }
+        _ if question == Question::DevicePoll && said.is_pending(status) => {
+            (Outcome::Unavailable, Cause::Undecided)
+        }
         _ if said.mentions_token_limit() => (Outcome::GivenUp, Cause::TokenLimit),
         423 | 429 | 503 => (Outcome::Unavailable, Cause::Busy),
         408 | 500..=599 => (Outcome::Doubtful, Cause::Failed),
@@ -220,6 +277,13 @@ fn classify_refusal(question: Question, status: u16, said: &Said) -> (Outcome, C
         (Question::Grant, _) if said.speaks_of_client() => {
             (Outcome::Misconfigured, Cause::BadClient)
         }
+        (Question::Code | Question::DevicePoll | Question::DeviceAuthorization, _) => {
+            classify_refused_consent(question, said)
+        }
+        // The body has a client secret in it as well, and Webex leaves open which status it gets.
+        (Question::Mint, 401) if said.speaks_of_client() => {
+            (Outcome::Misconfigured, Cause::BadMintInput)
+        }
         (Question::Mint | Question::Validation | Question::Expiry, 401) => {
             (Outcome::Rejected, Cause::DeadCredential)
         }
@@ -230,6 +294,25 @@ fn classify_refusal(question: Question, status: u16, said: &Said) -> (Outcome, C
         // A look at a token that is refused for another reason says nothing about the token.
         (Question::Validation | Question::Expiry, _) => (Outcome::GivenUp, Cause::Refused),
         (Question::Grant | Question::Mint, _) => (Outcome::Rejected, Cause::Refused),
+    }
+}
+
+/// A 4xx to what a person's consent was to be exchanged for.
+fn classify_refused_consent(question: Question, said: &Said) -> (Outcome, Cause) {
+    let mentions = |word: &str| said.any(|text| text.contains(word));
+    // RFC 6749 §5.2 has a redirect URI that differs under `invalid_grant`, too.
+    if question == Question::Code && mentions("redirect") {
+        (Outcome::Misconfigured, Cause::BadRedirectUri)
+    } else if mentions("access_denied") {
+        (Outcome::Rejected, Cause::Denied)
+    } else if !mentions("invalid_grant") && said.speaks_of_client() {
+        (Outcome::Misconfigured, Cause::BadClient)
+    } else if mentions("scope") {
+        (Outcome::Misconfigured, Cause::BadScope)
+    } else if said.speaks_of_dead_code() {
+        (Outcome::Rejected, Cause::DeadCredential)
+    } else {
+        (Outcome::Rejected, Cause::Refused)
     }
 }
 
@@ -311,6 +394,31 @@ impl Said {
         }
     }
 
+    /// Webex says so by 429 as well, and by its text under any status.
+    fn asks_to_slow_down(&self, status: u16) -> bool {
+        status == 429 || self.any(|text| text.contains("slow_down"))
+    }
+
+    /// Webex answers 428 where RFC 8628 §3.5 has 400.
+    fn is_pending(&self, status: u16) -> bool {
+        status == 428 || self.any(|text| text.contains("authorization_pending"))
+    }
+
+    fn speaks_of_dead_code(&self) -> bool {
+        self.any(|text| {
+            let dead = [
+                "expired",
+                "invalid",
+                "not valid",
+                "already used",
+                "used before",
+            ];
+            text.contains("invalid_grant")
+                || text.contains("expired_token")
+                || text.contains("code") && dead.iter().any(|word| text.contains(word))
+        })
+    }
+
     fn speaks_of_client(&self) -> bool {
         const WORDS: [&str; 8] = [
             "invalid_client",
@@ -371,6 +479,42 @@ fn issued(answer: &Answer, now: Timestamp) -> Result<Issued, &'static str> {
     })
 }
 
+/// The longest address that is shown, in bytes.
+const MOST_OF_AN_ADDRESS: usize = 2048;
+
+fn device_authorization(answer: &Answer, secrets: &[SecretString]) -> Option<DeviceAuthorization> {
+    let body = answer.json()?;
+    let device_code = DeviceCode::new(body.get("device_code").and_then(Value::as_str)?);
+    let secrets = [secrets, &[device_code.closed()]].concat();
+    let text = |key: &str| {
+        let text = body.get(key).and_then(Value::as_str)?;
+        let is_shown = !text.is_empty() && !repeats_any(text, &secrets);
+        is_shown.then(|| plain_line(text))
+    };
+    let seconds = |key: &str| {
+        let seconds = integer(body.get(key)?)?;
+        u64::try_from(seconds).ok().map(Duration::from_secs)
+    };
+    // An address is shown whole, though the code in it looks like a token: it is there to be opened.
+    let address = |key: &str| {
+        let address = body.get(key).and_then(Value::as_str)?;
+        let url = Url::parse(address).ok()?;
+        let is_shown = address.len() <= MOST_OF_AN_ADDRESS
+            && address.bytes().all(|byte| byte.is_ascii_graphic())
+            && matches!(url.scheme(), "https" | "http")
+            && !repeats_any(address, &secrets);
+        is_shown.then(|| address.to_owned())
+    };
+    Some(DeviceAuthorization {
+        device_code,
+        user_code: text("user_code")?,
+        verification_uri: address("verification_uri").or_else(|| address("verification_url"))?,
+        verification_uri_complete: address("verification_uri_complete"),
+        expires_in: seconds("expires_in"),
+        interval: seconds("interval"),
+    })
+}
+
 /// A whole number, written as a number or as a string.
 fn integer(value: &Value) -> Option<i64> {
     match value {
@@ -411,16 +555,10 @@ fn looks_like_json(answer: &Answer) -> Result<(), &'static str> {
 /// What is shown of a text that came over the network: one line of at most 300 characters, nothing
 /// at all where it repeats eight or more characters of a secret, and no word that looks like one.
 pub(super) fn scrub(text: &str, secrets: &[SecretString]) -> String {
-    const MOST: usize = 300;
     if repeats_any(text, secrets) {
         return "(what the server said is withheld: it repeats a secret)".to_owned();
     }
-    let line: String = without_tokens(text)
-        .chars()
-        .map(|c| if steers(c) { ' ' } else { c })
-        .take(MOST)
-        .collect();
-    line.trim().to_owned()
+    one_line(text)
 }
 
 /// Whether `text` holds eight characters in a row of a secret, or all of a shorter one, in any case.
@@ -435,12 +573,6 @@ fn repeats_any(text: &str, secrets: &[SecretString]) -> bool {
                     .any(|here| here.eq_ignore_ascii_case(piece))
             })
     })
-}
-
-/// Whether a character does something to a terminal instead of being shown: controls, line
-/// separators, and what turns the direction of writing.
-fn steers(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl Answer {

@@ -8,6 +8,7 @@ mod access_token;
 mod applications;
 mod authorizations;
 mod data_sources;
+mod device;
 pub mod judge;
 
 use std::error::Error as _;
@@ -21,8 +22,10 @@ use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-pub(crate) use access_token::Grant;
+pub(crate) use access_token::{CodeExchange, Grant};
 pub(crate) use applications::Mint;
+pub use device::DeviceAuthorization;
+pub(crate) use device::DevicePoll;
 
 /// How long a connection, TLS included, may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -120,6 +123,17 @@ pub struct Prepared {
     reading: Reading,
     /// The secrets in it, so that no text that comes back can repeat them unnoticed.
     secrets: Vec<SecretString>,
+}
+
+impl Prepared {
+    /// A request that `oauth2` has built, with the secrets in it.
+    fn whole(request: oauth2::HttpRequest, secrets: Vec<SecretString>) -> Self {
+        Self {
+            request: request.try_into().expect("a well-formed request"),
+            reading: Reading::Whole,
+            secrets,
+        }
+    }
 }
 
 /// A request that was sent, and what came back.

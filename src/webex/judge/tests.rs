@@ -59,15 +59,20 @@ fn rfc6749(code: &str) -> Value {
 #[track_caller]
 fn judged(question: Question, exchange: &Exchange) -> (Outcome, Cause) {
     let judged = match question {
-        Question::Grant | Question::Mint => judge_tokens(question, exchange, now()).0,
+        Question::DeviceAuthorization => judge_device_authorization(exchange, now()).0,
+        Question::Grant | Question::Mint | Question::Code | Question::DevicePoll => {
+            judge_tokens(question, exchange, now()).0
+        }
         Question::Validation => judge_validation(exchange, now()),
         Question::Expiry => judge_expiry(exchange, now()).0,
     };
     (judged.outcome, judged.cause)
 }
 
-const QUESTIONS: [Question; 4] = [
+const QUESTIONS: [Question; 6] = [
     Question::Grant,
+    Question::Code,
+    Question::DeviceAuthorization,
     Question::Mint,
     Question::Validation,
     Question::Expiry,
@@ -573,4 +578,236 @@ fn no_debug_shows_a_body() {
     let shown = format!("{exchange:?}");
     assert!(!shown.contains(&REFRESH_TOKEN[..8]), "{shown}");
     assert!(!shown.contains(&CLIENT_SECRET[..8]), "{shown}");
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn a_consent_that_is_refused_says_what_is_wrong_with_it() {
+    use Outcome::*;
+    let said = |code: &str, message: &str| {
+        json!({
+            "message": message,
+            "errors": [{ "description": code }],
+            "trackingId": "ROUTER_1",
+        })
+    };
+    let dead = "The authorization code provided is expired, used, or invalid.";
+    let elsewhere = "The redirect_uri does not match the one of the authorization request.";
+    let rows = [
+        (
+            Question::Code,
+            400,
+            said("invalid_grant", dead),
+            Rejected,
+            Cause::DeadCredential,
+        ),
+        (
+            Question::Code,
+            401,
+            rfc6749("invalid_grant"),
+            Rejected,
+            Cause::DeadCredential,
+        ),
+        (
+            Question::Code,
+            400,
+            said("invalid_grant", elsewhere),
+            Misconfigured,
+            Cause::BadRedirectUri,
+        ),
+        (
+            Question::Code,
+            401,
+            said("invalid_client", "No."),
+            Misconfigured,
+            Cause::BadClient,
+        ),
+        (
+            Question::Code,
+            401,
+            rfc6749("invalid_client"),
+            Misconfigured,
+            Cause::BadClient,
+        ),
+        (
+            Question::Code,
+            400,
+            rfc6749("invalid_scope"),
+            Misconfigured,
+            Cause::BadScope,
+        ),
+        (
+            Question::Code,
+            400,
+            webex("anything"),
+            Rejected,
+            Cause::Refused,
+        ),
+        (
+            Question::Code,
+            400,
+            webex("tokenlimit_reached"),
+            GivenUp,
+            Cause::TokenLimit,
+        ),
+        (
+            Question::Code,
+            428,
+            webex("authorization_pending"),
+            Rejected,
+            Cause::Refused,
+        ),
+        (
+            Question::DevicePoll,
+            428,
+            webex("authorization_pending"),
+            Unavailable,
+            Cause::Undecided,
+        ),
+        (
+            Question::DevicePoll,
+            428,
+            json!({}),
+            Unavailable,
+            Cause::Undecided,
+        ),
+        (
+            Question::DevicePoll,
+            400,
+            rfc6749("authorization_pending"),
+            Unavailable,
+            Cause::Undecided,
+        ),
+        (
+            Question::DevicePoll,
+            400,
+            webex("slow_down"),
+            Unavailable,
+            Cause::SlowDown,
+        ),
+        (
+            Question::DevicePoll,
+            400,
+            json!({ "message": "slow_down" }),
+            Unavailable,
+            Cause::SlowDown,
+        ),
+        (
+            Question::DevicePoll,
+            429,
+            json!({}),
+            Unavailable,
+            Cause::SlowDown,
+        ),
+        (
+            Question::DevicePoll,
+            400,
+            webex("access_denied"),
+            Rejected,
+            Cause::Denied,
+        ),
+        (
+            Question::DevicePoll,
+            400,
+            webex("invalid_grant"),
+            Rejected,
+            Cause::DeadCredential,
+        ),
+        (
+            Question::DevicePoll,
+            400,
+            rfc6749("expired_token"),
+            Rejected,
+            Cause::DeadCredential,
+        ),
+        (
+            Question::DevicePoll,
+            401,
+            webex("invalid_client"),
+            Misconfigured,
+            Cause::BadClient,
+        ),
+        (
+            Question::DeviceAuthorization,
+            400,
+            webex("Client Id is invalid"),
+            Misconfigured,
+            Cause::BadClient,
+        ),
+        (
+            Question::DeviceAuthorization,
+            400,
+            webex("Scope is invalid"),
+            Misconfigured,
+            Cause::BadScope,
+        ),
+        (
+            Question::DeviceAuthorization,
+            400,
+            webex("no such grant"),
+            Rejected,
+            Cause::Refused,
+        ),
+    ];
+    for (question, status, body, outcome, cause) in rows {
+        let exchange = whole(status, &body);
+        assert_eq!(
+            judged(question, &exchange),
+            (outcome, cause),
+            "{question:?} {status} {body}"
+        );
+    }
+}
+
+#[test]
+fn a_device_authorization_is_taken_in_leniently() {
+    const COMPLETE: &str =
+        "https://example.com/verify?userCode=f6b19c4db74c1d327733c0bd180dbf9457ddfd5c";
+    let all = json!({
+        "device_code": "canary",
+        "user_code": "123\n456",
+        "verification_uri": "https://example.com/verify",
+        "verification_uri_complete": COMPLETE,
+        "expires_in": "300",
+        "interval": 2,
+    });
+    let (judged, device) = judge_device_authorization(&whole(200, &all), now());
+    let device = device.expect("codes");
+    assert_eq!(judged.outcome, Outcome::Issued);
+    assert_eq!(device.user_code, "123 456");
+    assert_eq!(device.verification_uri_complete.as_deref(), Some(COMPLETE));
+    assert_eq!(device.expires_in, Some(Duration::from_mins(5)));
+    assert_eq!(device.interval, Some(Duration::from_secs(2)));
+    assert!(!format!("{device:?}").contains("canary"));
+
+    let least =
+        json!({ "device_code": "c", "user_code": "1", "verification_url": "https://e.com" });
+    let device = judge_device_authorization(&whole(200, &least), now()).1;
+    assert_eq!(device.expect("codes").expires_in, None);
+
+    for uri in [
+        json!(null),
+        json!("javascript:alert(1)"),
+        json!("https://e.com/\u{1b}[2J"),
+        json!("/verify"),
+    ] {
+        let unusable = json!({ "device_code": "c", "user_code": "1", "verification_uri": uri });
+        let (judged, device) = judge_device_authorization(&whole(200, &unusable), now());
+        assert!(device.is_none(), "{uri}");
+        assert_eq!(judged.cause, Cause::Unusable);
+    }
+}
+
+#[test]
+fn the_scopes_of_a_reply_are_told_where_it_names_them() {
+    let named = json!({ "access_token": "t", "scope": "a  spark:applications_token" });
+    let scopes = granted_scopes(&whole(200, &named));
+    assert_eq!(
+        scopes,
+        Some(vec!["a".to_owned(), "spark:applications_token".to_owned()])
+    );
+    assert_eq!(
+        granted_scopes(&whole(200, &json!({ "access_token": "t" }))),
+        None
+    );
 }
