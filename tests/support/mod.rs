@@ -7,11 +7,23 @@
     reason = "each test binary uses its own part"
 )]
 
+#[cfg(unix)]
+pub(crate) mod browser;
 mod credentials;
 #[cfg(unix)]
+pub(crate) mod device;
+#[cfg(unix)]
 pub(crate) mod disk;
+pub(crate) mod oauth_server;
+pub(crate) mod port;
+#[cfg(unix)]
+pub(crate) mod pty;
 #[cfg(unix)]
 mod run;
+#[cfg(unix)]
+pub(crate) mod transcript;
+#[cfg(unix)]
+pub(crate) mod wizard;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,6 +41,7 @@ pub(crate) use self::run::Run;
 
 pub(crate) const REFRESH_TOKEN: &str = env!("CARGO_BIN_EXE_refresh_token");
 pub(crate) const CHECK_TOKEN: &str = env!("CARGO_BIN_EXE_check_token");
+pub(crate) const SETUP_OAUTH: &str = env!("CARGO_BIN_EXE_setup_oauth");
 
 pub(crate) const ACCESS_TOKEN_KEY: &str = "WEBEX_SERVICE_APP_ACCESS_TOKEN";
 pub(crate) const REFRESH_TOKEN_KEY: &str = "WEBEX_SERVICE_APP_REFRESH_TOKEN";
@@ -281,8 +294,15 @@ impl Story {
         }
         for request in self.sandbox.requests() {
             secrets.extend(request.bearer().map(str::to_owned));
-            secrets.extend(request.form.get("refresh_token").cloned());
+            let fields = ["refresh_token", "code", "code_verifier", "device_code"];
+            let fields = fields.iter().filter_map(|name| request.form.get(*name));
+            secrets.extend(fields.cloned());
         }
+        // A token names its organization, which is no secret.
+        let pieces = secrets
+            .iter()
+            .flat_map(|it| it.split(&tenant.target_org_uuid));
+        let mut secrets: Vec<_> = pieces.map(str::to_owned).collect();
         secrets.retain(|secret| {
             secret.len() >= 16
                 && *secret != tenant.client_id

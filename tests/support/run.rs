@@ -40,6 +40,11 @@ impl Run {
         self.child.id()
     }
 
+    /// What has been read of the log.
+    pub(crate) fn log(&self) -> &str {
+        &self.read
+    }
+
     /// Reads the log up to the line that holds `text`.
     #[track_caller]
     pub(crate) fn logs(&mut self, text: &str) {
