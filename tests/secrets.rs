@@ -10,7 +10,9 @@ use std::fs;
 use serde_json::{Value, json};
 use webex_sandbox::{Endpoint, Fault, Sandbox};
 
-use support::{CHECK_TOKEN, REFRESH_TOKEN, Story, Told, assert_no_piece};
+#[cfg(unix)]
+use support::device::Waiting;
+use support::{CHECK_TOKEN, REFRESH_TOKEN, SETUP_OAUTH, Story, Told, assert_no_piece};
 
 /// The endpoints that a climb asks, in its order.
 const ENDPOINTS: [Endpoint; 4] = [
@@ -72,6 +74,13 @@ impl Planted {
         let mut command = self.story.command(program);
         command.arg("-vv").args(arguments).env("RUST_LOG", "trace");
         let told = self.story.run(&mut command);
+        self.search_all(&told);
+        told
+    }
+
+    /// Searches what a run has printed, and the files that it has left beside the user's.
+    #[track_caller]
+    fn search_all(&self, told: &Told) {
         self.search(&told.stdout);
         self.search(&told.stderr);
         for entry in fs::read_dir(self.story.folder()).expect("the folder") {
@@ -82,7 +91,6 @@ impl Planted {
                 self.search(&String::from_utf8_lossy(&contents));
             }
         }
-        told
     }
 
     #[track_caller]
@@ -351,4 +359,152 @@ fn the_arguments_of_a_run_hold_no_secret() {
         format!("{}\n", planted.secrets[0])
     );
     planted.search(&String::from_utf8_lossy(&output.stderr));
+}
+
+/// `setup_oauth --device` as loud as it can be, under way, in a folder where all but the consent is
+/// there.
+#[cfg(unix)]
+fn loud_setup(planted: &Planted, arguments: &[&str]) -> Waiting {
+    let mut command = planted.story.command(SETUP_OAUTH);
+    command
+        .args(["--device", "--reauthorize", "--verbose"])
+        .args(arguments)
+        .env("RUST_LOG", "trace");
+    Waiting::of(&planted.story, &mut command)
+}
+
+/// The device code that a run was given.
+#[cfg(unix)]
+fn device_code(planted: &Planted) -> String {
+    let requests = planted.story.sandbox.requests();
+    let polls = requests
+        .iter()
+        .filter(|request| request.path.ends_with("/device/token"));
+    let codes: Vec<_> = polls
+        .filter_map(|poll| poll.form.get("device_code"))
+        .collect();
+    (*codes.last().expect("a poll")).clone()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_consent_is_logged_without_a_secret() {
+    for arguments in [&[][..], &["--json"]] {
+        let planted = Planted::new();
+        let waiting = loud_setup(&planted, arguments);
+        waiting.decide(&planted.story, true);
+        let told = waiting.finish(&planted.story);
+        told.exits(0).says("device_token");
+        planted.search_all(&told);
+        assert_no_piece(&told.stdout, &device_code(&planted));
+        assert_no_piece(&told.stderr, &device_code(&planted));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_may_quote_secrets_where_it_is_asked_for_a_device_code() {
+    for status in [400, 401, 403, 503] {
+        for which in [2, 3, 4, 5] {
+            for shape in 0..4 {
+                let planted = Planted::new();
+                let fault = quoting(status, &planted.secrets[which])[shape].clone();
+                let sandbox = &planted.story.sandbox;
+                sandbox.script_always(Endpoint::DeviceAuthorize, fault);
+                let arguments = ["--device", "--reauthorize", "--json"];
+                let told = planted.run_loudly(SETUP_OAUTH, &arguments);
+                assert_ne!(told.code, 0);
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_may_quote_secrets_where_it_is_polled() {
+    let code = "d4c0ffee-07b7-4ee0-96e9-94483bc25bc7";
+    // All at once: each waits two seconds for its first poll.
+    let mut runs = Vec::new();
+    for status in [400, 401, 403] {
+        for shape in 0..4 {
+            let planted = Planted::new();
+            let secret = if shape % 2 == 0 {
+                code
+            } else {
+                &planted.secrets[4]
+            };
+            let fault = quoting(status, secret)[shape].clone();
+            let sandbox = &planted.story.sandbox;
+            sandbox.script(
+                Endpoint::DeviceAuthorize,
+                [Fault::with("device_code", code)],
+            );
+            sandbox.script_always(Endpoint::DeviceToken, fault);
+            // One that is told to wait longer than that is not polled again.
+            let waiting = loud_setup(&planted, &["--json", "--timeout", "3s"]);
+            runs.push((planted, waiting));
+        }
+    }
+    for (planted, waiting) in runs {
+        let told = waiting.finish(&planted.story);
+        assert_ne!(told.code, 0);
+        assert_eq!(device_code(&planted), code);
+        planted.search_all(&told);
+        assert_no_piece(&told.stdout, code);
+        assert_no_piece(&told.stderr, code);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_may_quote_secrets_in_what_is_to_be_shown() {
+    let code = "d4c0ffee-07b7-4ee0-96e9-94483bc25bc7";
+    let planted = Planted::new();
+    let sandbox = &planted.story.sandbox;
+    let down = Fault::status(503).header("Retry-After", "600");
+    sandbox.script_always(Endpoint::DeviceAuthorize, down);
+    for secret in planted.secrets.iter().map(String::as_str).chain([code]) {
+        for field in ["user_code", "verification_uri", "verification_uri_complete"] {
+            let mut reply = json!({
+                "device_code": code,
+                "user_code": "123456",
+                "verification_uri": "https://example.com/verify",
+                "expires_in": 0,
+            });
+            reply[field] = format!("https://example.com/?it={}", &secret[..16]).into();
+            let fault = Fault::body(200, "application/json", reply.to_string());
+            sandbox.script(Endpoint::DeviceAuthorize, [fault]);
+            let told = planted.run_loudly(SETUP_OAUTH, &["--device", "--reauthorize"]);
+            told.exits(75);
+            assert_no_piece(&told.stderr, code);
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_arguments_of_a_set_up_hold_no_secret() {
+    let planted = Planted::new();
+    let tenant = planted.story.tenant();
+    planted
+        .story
+        .write("app", &tenant.client_secret)
+        .write("integration", &tenant.integration_client_secret);
+    let mut waiting = loud_setup(
+        &planted,
+        &[
+            "--client-secret-file",
+            "app",
+            "--integration-client-secret-file",
+            "integration",
+        ],
+    );
+    let arguments = fs::read(format!("/proc/{}/cmdline", waiting.run().id()));
+    let arguments = arguments.expect("its arguments");
+    planted.search(&String::from_utf8_lossy(&arguments));
+    waiting.decide(&planted.story, true);
+    let told = waiting.finish(&planted.story);
+    told.exits(0);
+    planted.search(&told.stdout);
+    planted.search(&told.stderr);
 }
