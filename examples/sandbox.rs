@@ -3,7 +3,8 @@
 //!
 //! `cargo run --release --example sandbox` walks every rung of the ladder and shows what the
 //! operator would see. `… --example sandbox -- refresh_token --json` runs that one command with
-//! everything in working order, and ends with its exit code.
+//! everything in working order, and ends with its exit code. `… --example sandbox -- setup_oauth`
+//! begins with next to nothing: it shows what the developer portal would, and runs the wizard.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,24 +14,31 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use webex_sandbox::Sandbox;
+use webex_sandbox::{Builder, Sandbox};
 use webex_tokens::cli;
 use webex_tokens::config::Environment;
 
 const USAGE: &str = "\
 Usage: sandbox                             walk every rung of the ladder
        sandbox refresh_token [ARGUMENTS]   run this one against a local Webex
-       sandbox check_token [ARGUMENTS]     likewise";
+       sandbox check_token [ARGUMENTS]     likewise
+       sandbox setup_oauth [ARGUMENTS]     set up from nothing, with a local Webex";
 
 /// The programs by name, each through the function that its binary calls.
-const PROGRAMS: [(&str, Program); 2] = [
+const PROGRAMS: [(&str, Program); 3] = [
     ("refresh_token", |arguments, environment| {
         cli::refresh_token(arguments, environment)
     }),
     ("check_token", |arguments, environment| {
         cli::check_token(arguments, environment)
     }),
+    (SETUP_OAUTH, |arguments, environment| {
+        cli::setup_oauth(arguments, environment)
+    }),
 ];
+
+/// The one that begins with next to nothing.
+const SETUP_OAUTH: &str = "setup_oauth";
 
 type Program = fn(Vec<OsString>, Environment) -> ExitCode;
 
@@ -44,7 +52,10 @@ fn main() -> anyhow::Result<ExitCode> {
         eprintln!("{USAGE}");
         return Ok(ExitCode::from(2));
     };
-    let demo = Demo::start()?;
+    if name == SETUP_OAUTH {
+        return set_up(arguments, program);
+    }
+    let demo = Demo::start(Sandbox::builder())?;
     let (pat, integration) = (demo.personal_access_token(), demo.integration());
     demo.configure(&pat, &integration)?;
     demo.store(&demo.sandbox.issue_service_app_tokens())?;
@@ -56,11 +67,47 @@ fn program(name: &str) -> Option<Program> {
     found.map(|(_, program)| *program)
 }
 
-/// What of this process's environment the programs see: how to print, and no setting, so that a
-/// real Webex is never asked.
+/// Walks through the wizard, from a folder with nothing of Webex in it.
+fn set_up(arguments: Vec<OsString>, wizard: Program) -> anyhow::Result<ExitCode> {
+    let Ok(matches) = cli::setup_oauth_command().try_get_matches_from(&arguments) else {
+        // A question about the wizard, or a slip: it answers that itself.
+        return Ok(wizard(arguments, environment()));
+    };
+    let mut builder = Sandbox::builder();
+    if let Some(uri) = matches.get_one::<String>("redirect_uri") {
+        builder = builder.redirect_uri(uri);
+    }
+    let demo = Demo::start(builder)?;
+    demo.begin()?;
+    let portal = demo.portal()?;
+    if matches.get_flag("json") {
+        // The answer is for a program, and alone on stdout.
+        eprintln!("{portal}");
+        return Ok(wizard(arguments, environment()));
+    }
+    line(&portal)?;
+    let exit = wizard(arguments, environment());
+    if !stored("WEBEX_SERVICE_APP_ACCESS_TOKEN")?.is_empty() {
+        let out = Narrator::new();
+        line("")?;
+        say("This is what the job finds now:")?;
+        out.env_file()?;
+        say(
+            "This Webex ends here, and the folder goes with it. On a real day, what is to be \
+             copied names the folder that setup_oauth was run in.",
+        )?;
+    }
+    Ok(exit)
+}
+
+/// What of this process's environment the programs see: how to print, whether a browser can be
+/// opened, and no setting, so that a real Webex is never asked.
 fn environment() -> Environment {
-    ["NO_COLOR", "RUST_LOG"]
+    let terminal = ["TERM", "NO_COLOR", "RUST_LOG"];
+    let browser = ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "SSH_CONNECTION"];
+    terminal
         .into_iter()
+        .chain(browser)
         .filter_map(|name| Some((name, variable(name)?)))
         .collect()
 }
@@ -80,14 +127,12 @@ struct Demo {
 }
 
 impl Demo {
-    fn start() -> anyhow::Result<Self> {
+    fn start(builder: Builder) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("webex-tokens-").tempdir();
         let folder = folder.context("cannot make a temporary folder")?;
         std::env::set_current_dir(&folder).context("cannot enter the temporary folder")?;
         Ok(Self {
-            sandbox: Sandbox::builder()
-                .try_start()
-                .context("cannot serve on 127.0.0.1")?,
+            sandbox: builder.try_start().context("cannot serve on 127.0.0.1")?,
             _folder: folder,
         })
     }
@@ -99,6 +144,73 @@ impl Demo {
     /// The refresh token of an integration.
     fn integration(&self) -> String {
         self.sandbox.issue_integration_tokens().refresh_token
+    }
+
+    /// Writes a `.env` that knows where Webex is, and nothing else about it.
+    fn begin(&self) -> anyhow::Result<()> {
+        let text = format!(
+            "# The job's own setting stays as it is.\n\
+             JOB_NAME=nightly\n\
+             \n\
+             WEBEX_API_BASE_URL={}\n",
+            self.sandbox.base_url(),
+        );
+        write(".env", &text)
+    }
+
+    /// What a person would look up for the wizard.
+    fn portal(&self) -> anyhow::Result<String> {
+        let tenant = self.sandbox.tenant();
+        let introduction = [
+            format!(
+                "This is setup_oauth on the first day. The Webex that it asks is a local one, at \
+                 {}. Our folder is {}; it holds a .env that names this Webex, and nothing more.",
+                self.sandbox.base_url(),
+                std::env::current_dir()?.display(),
+            ),
+            "What the wizard asks for is here, as the developer portal would show it. These are \
+             secrets of a throw-away sandbox, worth nothing once this ends."
+                .to_owned(),
+        ];
+        let shown = [
+            (
+                "The service app",
+                vec![
+                    ("Client ID", tenant.client_id),
+                    ("Client secret", tenant.client_secret),
+                    ("Organization ID, in Control Hub", tenant.target_org_id),
+                ],
+            ),
+            (
+                "The integration",
+                vec![
+                    ("Redirect URI", tenant.redirect_uri),
+                    ("Client ID", tenant.integration_client_id),
+                    ("Client secret", tenant.integration_client_secret),
+                ],
+            ),
+            (
+                "The owner of both",
+                vec![
+                    ("Personal access token", self.personal_access_token()),
+                    ("Password to sign in with", "any will do".to_owned()),
+                ],
+            ),
+        ];
+        let mut text = introduction.map(|text| wrapped(&text) + "\n").concat();
+        for (title, values) in shown {
+            text += title;
+            text.push('\n');
+            for (label, value) in values {
+                text += &["  ", label, "\n    ", &value, "\n"].concat();
+            }
+            text += "\n";
+        }
+        text += &wrapped(
+            "The wizard begins below. Answer from here, or leave it with Ctrl-C: nothing outside \
+             of that folder is touched.",
+        );
+        Ok(text)
     }
 
     /// Writes `.env`, as the person who set this up.
@@ -185,7 +297,7 @@ fn configured() -> anyhow::Result<Value> {
 }
 
 fn tell_the_story() -> anyhow::Result<()> {
-    let demo = Demo::start()?;
+    let demo = Demo::start(Sandbox::builder())?;
     let (sandbox, out) = (&demo.sandbox, &mut Narrator::new());
     let tokens = sandbox.issue_service_app_tokens();
     demo.configure(&demo.personal_access_token(), &demo.integration())?;
@@ -251,8 +363,9 @@ fn tell_the_story() -> anyhow::Result<()> {
 
     out.scene("The human has come")?;
     say(
-        "They have put a new personal access token and the integration's new refresh token into \
-         token-config.json. The next run mints, and removes the flag.",
+        "They could run setup_oauth now, which asks them to authorize the integration and does the \
+         rest. These ones do it by hand: a new personal access token and the integration's new \
+         refresh token go into token-config.json. The next run mints, and removes the flag.",
     )?;
     demo.configure(&demo.personal_access_token(), &demo.integration())?;
     demo.run(out, "refresh_token")?;
@@ -266,11 +379,22 @@ fn tell_the_story() -> anyhow::Result<()> {
         "refresh_token --plan",
         "check_token",
     ] {
-        line(&format!(
-            "  cargo run --release --example sandbox -- \\\n    {arguments}"
-        ))?;
+        turn(arguments)?;
     }
+    line("")?;
+    say(
+        "And the first day, from an empty folder to a token that works: the questions are the \
+         wizard's, the answers yours.",
+    )?;
+    turn(SETUP_OAUTH)?;
     Ok(())
+}
+
+/// A command line to copy.
+fn turn(arguments: &str) -> anyhow::Result<()> {
+    line(&format!(
+        "  cargo run --release --example sandbox -- \\\n    {arguments}"
+    ))
 }
 
 fn kill_the_pair(sandbox: &Sandbox) -> anyhow::Result<()> {
@@ -287,19 +411,26 @@ fn kill_the_personal_access_token(sandbox: &Sandbox) -> anyhow::Result<()> {
 
 /// A paragraph.
 fn say(text: &str) -> anyhow::Result<()> {
-    let mut words = String::new();
+    line(&wrapped(text))
+}
+
+/// The text in lines that fit a narrow terminal.
+fn wrapped(text: &str) -> String {
+    let mut lines = String::new();
+    let mut width = 0;
     for word in text.split(' ') {
-        if !words.is_empty() && words.len() + 1 + word.len() > WIDTH {
-            line(&words)?;
-            words.clear();
+        if width > 0 && width + 1 + word.len() > WIDTH {
+            lines.push('\n');
+            width = 0;
         }
-        if !words.is_empty() {
-            words.push(' ');
+        if width > 0 {
+            lines.push(' ');
+            width += 1;
         }
-        words.push_str(word);
+        lines.push_str(word);
+        width += word.len();
     }
-    line(&words)?;
-    line("")
+    lines + "\n"
 }
 
 /// Writes between what the programs write, in lines that fit a narrow terminal.

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use clap::Command as CommandLine;
 use webex_tokens::cli;
 use webex_tokens::config::env_vars::{self, Home};
 use webex_tokens::manager::{CredentialState, RunOutcome, StatusOutcome};
@@ -44,6 +45,26 @@ const EXIT_STATUSES: [ExitStatus; 7] = [
     ExitStatus::Reauthorize,
     ExitStatus::Configuration,
 ];
+
+/// The command lines of all programs.
+fn command_lines() -> [CommandLine; 3] {
+    [
+        cli::refresh_token_command(),
+        cli::setup_oauth_command(),
+        cli::check_token_command(),
+    ]
+}
+
+/// The names that this source gives to the variants of a type, in its method `name`.
+#[track_caller]
+fn names(source: &'static str, of: &str) -> BTreeSet<&'static str> {
+    let (_, below) = source
+        .split_once(&format!("\nimpl {of} {{\n"))
+        .unwrap_or_else(|| panic!("{of} is elsewhere"));
+    let (_, below) = below.split_once("fn name(self)").expect("its names");
+    let body = below.split("\n    }\n").next().unwrap_or_default();
+    body.split('"').skip(1).step_by(2).collect()
+}
 
 /// The part of the README below this heading, down to the next of its level.
 #[track_caller]
@@ -108,7 +129,7 @@ fn the_example_names_every_variable_that_a_dotenv_file_can_hold() {
 
 #[test]
 fn the_readme_has_every_flag_and_the_help_has_every_one_of_the_readmes() {
-    for mut command in [cli::refresh_token_command(), cli::check_token_command()] {
+    for mut command in command_lines() {
         let help = command.render_long_help().to_string();
         let settings = section("Settings");
         for argument in command.get_arguments() {
@@ -123,13 +144,11 @@ fn the_readme_has_every_flag_and_the_help_has_every_one_of_the_readmes() {
         .filter(|word| word.starts_with("`--"));
     for flag in flags {
         let flag = flag.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-        let is_ours = [cli::refresh_token_command(), cli::check_token_command()]
-            .iter()
-            .any(|command| {
-                command
-                    .get_arguments()
-                    .any(|it| it.get_long() == Some(flag))
-            });
+        let is_ours = command_lines().iter().any(|command| {
+            command
+                .get_arguments()
+                .any(|it| it.get_long() == Some(flag))
+        });
         // The first two are clap's, the others the sandbox's.
         let is_usual = ["help", "version", "port", "tls", "data-sources"].contains(&flag);
         assert!(is_ours || is_usual, "--{flag}");
@@ -139,14 +158,28 @@ fn the_readme_has_every_flag_and_the_help_has_every_one_of_the_readmes() {
 #[test]
 fn every_outcome_is_in_the_readme() {
     let json = section("`--json`");
-    let (run, check) = json
+    let (run, others) = json
+        .split_once("\n`setup_oauth --json`")
+        .expect("a part for each program");
+    let (setup, check) = others
         .split_once("\n`check_token --json`")
         .expect("a part for each program");
-    let (run, check) = (quoted(run), quoted(check));
+    let (run, setup, check) = (quoted(run), quoted(setup), quoted(check));
     for outcome in RUN_OUTCOMES {
         assert!(run.contains(outcome.name()), "{}", outcome.name());
     }
     assert!(run.contains("plan"));
+    let of_its_own = names(include_str!("../src/cli/setup/end.rs"), "Outcome");
+    assert!(of_its_own.contains("ready"), "{of_its_own:?}");
+    let failures = RUN_OUTCOMES.iter().filter(|outcome| !outcome.works());
+    let valid = RunOutcome::Valid.name();
+    for outcome in of_its_own
+        .into_iter()
+        .chain(failures.map(|outcome| outcome.name()))
+        .chain([valid])
+    {
+        assert!(setup.contains(outcome), "{outcome}");
+    }
     for outcome in STATUS_OUTCOMES {
         assert!(check.contains(outcome.name()), "{}", outcome.name());
     }
@@ -160,6 +193,19 @@ fn every_outcome_is_in_the_readme() {
         CredentialState::Unknown,
     ] {
         assert!(check.contains(state.name()), "{}", state.name());
+    }
+}
+
+#[test]
+fn every_step_of_an_attempt_and_what_can_come_of_it_is_in_the_readme() {
+    let described = quoted(section("`--json`"));
+    let asked = names(include_str!("../src/manager/report.rs"), "Step");
+    let climbed = names(include_str!("../src/ladder.rs"), "Request");
+    assert!(asked.contains("device_token") && climbed.contains("mint"));
+    let came_of_it = names(include_str!("../src/ladder.rs"), "Outcome");
+    assert!(came_of_it.contains("doubtful"));
+    for name in asked.iter().chain(&climbed).chain(&came_of_it) {
+        assert!(described.contains(name), "{name}");
     }
 }
 
@@ -206,10 +252,14 @@ fn every_exit_code_is_in_the_readme_and_in_the_help() {
     };
     let check = cli::check_token_command().render_long_help().to_string();
     assert_eq!(in_help(check), codes);
-    let refresh = cli::refresh_token_command().render_long_help().to_string();
     let mut without_renewable = codes;
     without_renewable.remove("1");
-    assert_eq!(in_help(refresh), without_renewable);
+    for mut command in [cli::refresh_token_command(), cli::setup_oauth_command()] {
+        let help = command.render_long_help().to_string();
+        assert_eq!(in_help(help), without_renewable);
+        let help = command.render_help().to_string();
+        assert_eq!(in_help(help), without_renewable);
+    }
 }
 
 #[test]
@@ -302,6 +352,7 @@ fn what_holds_secrets_and_what_is_ours_is_ignored_by_git() {
         "token-config.json.rescue.json",
         "deeper/.env",
         "target/debug/refresh_token",
+        "target/debug/setup_oauth",
     ] {
         assert!(ignored(name), "{name} could be committed");
     }
