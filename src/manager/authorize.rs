@@ -237,9 +237,7 @@ impl<'r, 'a> Transaction<'r, 'a> {
         };
         saving.save(issued).await?;
         // Webex may issue the same refresh token again, and has just shown that it lives.
-        if let Err(error) = self.lock.close_intent() {
-            tracing::debug!(%error, "the intent stays open: the next run is careful for nothing");
-        }
+        repair::close_intent(&mut self.lock);
         Ok(Authorized::Saved)
     }
 

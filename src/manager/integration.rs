@@ -179,8 +179,8 @@ pub(super) async fn renew(
         (Ok(_), Outcome::Issued | Outcome::Rejected) => false,
         (Ok(_), _) => was_lost,
     };
-    if !is_lost && let Err(error) = lock.close_intent() {
-        tracing::debug!(%error, "the intent stays open: the next run is careful for nothing");
+    if !is_lost {
+        repair::close_intent(&mut lock);
     }
     Ok((outcome, saved?))
 }

@@ -171,6 +171,13 @@ fn conclude(run: &mut Run<'_>, adoption: Adoption, place: &Place, rescue: &Path,
     }
 }
 
+/// What was spent is accounted for.
+pub(super) fn close_intent(lock: &mut StoreLock) {
+    if let Err(error) = lock.close_intent() {
+        tracing::debug!(%error, "the intent stays open: the next run is careful for nothing");
+    }
+}
+
 pub(super) fn save_state(saved: Result<(), StoreError>) {
     if let Err(error) = saved {
         tracing::debug!(%error, "the state is not saved: dates will be asked for again");

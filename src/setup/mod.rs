@@ -137,8 +137,7 @@ impl Known {
             // One of the two ids is wrong, and only a person knows which.
             self.given.remove(&Setting::ClientId);
         }
-        let mut problems = settings.problems.iter();
-        self.is_faulty = !problems.all(|problem| is_askable(problem, settings));
+        self.is_faulty = !faults(settings).is_empty();
     }
 
     /// What was chosen; else an integration, if one is begun.
@@ -178,10 +177,10 @@ impl Known {
     }
 }
 
-/// What is wrong that no answer can put right: all of it, where nobody can be asked.
+/// What is wrong that no answer can put right.
 #[must_use]
-pub fn faults(settings: &Settings, can_ask: bool) -> Vec<&Problem> {
-    let is_fault = |problem: &&Problem| !can_ask || !is_askable(problem, settings);
+pub fn faults(settings: &Settings) -> Vec<&Problem> {
+    let is_fault = |problem: &&Problem| !is_askable(problem, settings);
     settings.problems.iter().filter(is_fault).collect()
 }
 

@@ -47,13 +47,13 @@ pub(super) struct Wizard<'a> {
 
 /// Why the wizard stops before it is done.
 pub(super) enum Halt {
-    Failed(Outcome, Box<Report>),
+    Failed(Box<Report>),
     Gone,
 }
 
 impl From<Box<Report>> for Halt {
     fn from(report: Box<Report>) -> Self {
-        Self::Failed(Outcome::of(&report), report)
+        Self::Failed(report)
     }
 }
 
@@ -112,7 +112,7 @@ impl<'a> Wizard<'a> {
             self.take_in(&found);
             match setup::next(&self.known) {
                 Step::Faulty if self.known.can_ask => {
-                    let faults = setup::faults(&found.settings, self.known.can_ask);
+                    let faults = setup::faults(&found.settings);
                     let faults = faults.into_iter().map(Problem::to_string);
                     return Err(misconfigured(faults.collect()));
                 }
@@ -380,7 +380,7 @@ impl<'a> Wizard<'a> {
                 };
                 (outcome, Report::bare(RunOutcome::Valid, message))
             }
-            Err(Halt::Failed(outcome, report)) => (outcome, *report),
+            Err(Halt::Failed(report)) => (Outcome::of(&report), *report),
             Err(Halt::Gone) => (
                 Outcome::Interrupted,
                 Report::bare(RunOutcome::Unavailable, "ended before it was done"),
