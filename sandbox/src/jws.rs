@@ -1,10 +1,14 @@
 //! The JWS of data sources: RS256 (RFC 7515, RFC 7518 §3.3), and its verification key as a JWK
 //! (RFC 7517).
 //!
-//! Making an RSA key is slow in a debug build, so one key is made on first need and shared by
-//! every sandbox of the process.
+//! Making an RSA key is slow in a debug build, so each is made on first need and shared by every
+//! sandbox of the process.
 
-use std::{num::NonZero, sync::OnceLock};
+use std::{
+    collections::HashMap,
+    num::NonZero,
+    sync::{LazyLock, Mutex, OnceLock, PoisonError},
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::{
@@ -15,7 +19,10 @@ use rsa::{RsaPrivateKey, pkcs8::EncodePrivateKey, rand_core::OsRng, traits::Publ
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::world::uuid;
+use crate::{
+    policy::JwsKey,
+    world::{SigningKey, Unsigned, uuid},
+};
 
 /// A signing key and what is published of it.
 pub(crate) struct Key {
@@ -25,26 +32,63 @@ pub(crate) struct Key {
     exponent: String,
 }
 
-static KEY: OnceLock<Key> = OnceLock::new();
-
-/// The key of this process, made when first asked for.
-pub(crate) fn key() -> &'static Key {
-    KEY.get_or_init(Key::generate)
+/// Which of the keys that this process makes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Name {
+    /// The one that is published after so many rotations.
+    Published(usize),
+    /// The one that never is.
+    Stray,
 }
 
-/// Whether the key has been made.
-pub(crate) fn is_ready() -> bool {
-    KEY.get().is_some()
+static KEYS: LazyLock<Mutex<HashMap<Name, &'static OnceLock<Key>>>> = LazyLock::new(Mutex::default);
+
+/// Where a key is, or will be.
+fn cell(name: Name) -> &'static OnceLock<Key> {
+    let mut keys = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
+    keys.entry(name)
+        .or_insert_with(|| Box::leak(Box::default()))
 }
 
-/// Signs many claims on all cores, in their order.
-pub(crate) fn sign_all(claims: &[Value]) -> Vec<String> {
+/// A key, made when first asked for.
+fn key(name: Name) -> &'static Key {
+    cell(name).get_or_init(Key::generate)
+}
+
+/// The published keys, and the stray one where it signs.
+fn needed(signing: SigningKey) -> impl Iterator<Item = Name> {
+    let stray = (signing.kind != JwsKey::Published).then_some(Name::Stray);
+    (0..=signing.rotations).map(Name::Published).chain(stray)
+}
+
+/// Whether the keys have been made that signing and publishing take.
+pub(crate) fn is_ready(signing: SigningKey) -> bool {
+    needed(signing).all(|name| cell(name).get().is_some())
+}
+
+/// Makes the keys that signing and publishing take.
+pub(crate) fn prepare(signing: SigningKey) {
+    for name in needed(signing) {
+        key(name);
+    }
+}
+
+/// The key set that receivers fetch (RFC 7517 §5), the newest key first.
+pub(crate) fn key_set(rotations: usize) -> Value {
+    let keys = (0..=rotations).rev().map(Name::Published);
+    json!({ "keys": keys.map(|name| key(name).published()).collect::<Vec<_>>() })
+}
+
+/// Signs many on all cores, in their order.
+pub(crate) fn sign_all(unsigned: &[(u64, Unsigned)]) -> Vec<String> {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let share = claims.len().div_ceil(cores).max(1);
+    let share = unsigned.len().div_ceil(cores).max(1);
     std::thread::scope(|scope| {
-        let threads: Vec<_> = claims
+        let threads: Vec<_> = unsigned
             .chunks(share)
-            .map(|chunk| scope.spawn(move || chunk.iter().map(sign).collect::<Vec<_>>()))
+            .map(|chunk| {
+                scope.spawn(move || chunk.iter().map(|(_, it)| sign(it)).collect::<Vec<_>>())
+            })
             .collect();
         threads
             .into_iter()
@@ -53,9 +97,16 @@ pub(crate) fn sign_all(claims: &[Value]) -> Vec<String> {
     })
 }
 
-/// Signs with the key of this process.
-pub(crate) fn sign(claims: &Value) -> String {
-    key().sign(claims)
+/// Signs with the key that was settled at issue.
+pub(crate) fn sign(unsigned: &Unsigned) -> String {
+    let SigningKey { rotations, kind } = unsigned.key;
+    let published = Name::Published(rotations);
+    let (named, signing) = match kind {
+        JwsKey::Published => (published, published),
+        JwsKey::Unpublished => (Name::Stray, Name::Stray),
+        JwsKey::Forged => (published, Name::Stray),
+    };
+    key(signing).sign(&key(named).id, &unsigned.claims)
 }
 
 impl Key {
@@ -74,9 +125,9 @@ impl Key {
         }
     }
 
-    /// Signs claims into a compact JWS.
-    pub(crate) fn sign(&self, claims: &Value) -> String {
-        let header = json!({ "kid": self.id, "typ": "JWT", "alg": "RS256" });
+    /// Signs claims into a compact JWS whose header names the key `kid`.
+    fn sign(&self, kid: &str, claims: &Value) -> String {
+        let header = json!({ "kid": kid, "typ": "JWT", "alg": "RS256" });
         let input = format!(
             "{}.{}",
             URL_SAFE_NO_PAD.encode(header.to_string()),
@@ -94,17 +145,15 @@ impl Key {
         format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// The key set that receivers fetch.
-    pub(crate) fn jwks(&self) -> Value {
+    /// The public half.
+    fn published(&self) -> Value {
         json!({
-            "keys": [{
-                "kty": "RSA",
-                "kid": self.id,
-                "use": "sig",
-                "alg": "RS256",
-                "n": self.modulus,
-                "e": self.exponent,
-            }]
+            "kty": "RSA",
+            "kid": self.id,
+            "use": "sig",
+            "alg": "RS256",
+            "n": self.modulus,
+            "e": self.exponent,
         })
     }
 }

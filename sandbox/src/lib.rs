@@ -49,7 +49,8 @@ pub use crate::{
     gate::{Gate, Position},
     log::Request,
     policy::{
-        DataSourceShape, MintRefreshToken, Policy, RateLimit, RepeatedNonce, Reuse, Timestamps,
+        DataSourceShape, JwsKey, MintRefreshToken, Policy, RateLimit, RepeatedNonce,
+        ResponseFields, Reuse, Timestamps,
     },
     reply::{ErrorShape, Refusal},
     sandbox::{Builder, Sandbox},

@@ -48,11 +48,34 @@ pub enum DataSourceShape {
     Recorded,
     /// The provider sample's recording: JWS, no `tokenExpiryTime`, `nonce` or `url`.
     CcReadme,
+    /// The type of npm `@webex/byods`: as [`DataSourceShape::CcReadme`], with `updatedBy` and
+    /// `updatedAt` once there was an update, and `errorMessage` where there is one.
+    ByodsJs,
     /// The API reference: the request's fields and `status`, no JWS. In a list: `DataSource`,
     /// JWS and owner, no `id`.
     Oas,
     /// Every field that any source names.
     Full,
+}
+
+/// What happens to a `PUT` with fields that only replies have: `id`, `jwsToken`, `createdAt`, …
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseFields {
+    /// They change nothing.
+    Ignored,
+    /// 400; nothing changes.
+    Refused,
+}
+
+/// What a JWS is signed with when it is issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JwsKey {
+    /// The newest published key.
+    Published,
+    /// Another key, under a `kid` that is not published.
+    Unpublished,
+    /// Another key, under the `kid` of the published one: the signature does not verify.
+    Forged,
 }
 
 /// How timestamps of data sources are written.
@@ -163,8 +186,23 @@ pub struct Policy {
     pub data_source_shape: DataSourceShape,
     /// What a repeated nonce does.
     pub repeated_nonce: RepeatedNonce,
+    /// What fields of a reply do in a `PUT`. Default: nothing.
+    pub response_fields_in_put: ResponseFields,
     /// How timestamps of data sources are written.
     pub timestamps: Timestamps,
+    /// The name of the JWS in replies. Default: `jwsToken`; a client looks for `jwtToken` too.
+    pub jws_field: String,
+    /// `tokenLifetimeMinutes` in replies is a string. Default: a number; older samples have a
+    /// string.
+    pub lifetime_as_string: bool,
+    /// The `status` of a disabled data source, in replies and in requests. Default: `disabled`;
+    /// older pages have `inactive`.
+    pub disabled_status: String,
+    /// What a JWS is signed with. One that was issued earlier stays as it is.
+    pub jws_key: JwsKey,
+    /// The `iss` of a JWS. One that was issued earlier stays as it is. Default: the identity
+    /// broker of this sandbox, whose keys verify.
+    pub jws_issuer: Option<String>,
     /// The limit on data-source requests. Default: none.
     pub rate_limit: Option<RateLimit>,
     /// Items on one page of the list, the next page named by a `Link` header (RFC 8288).
@@ -239,7 +277,13 @@ impl Default for Policy {
             register_status: 200,
             data_source_shape: DataSourceShape::Recorded,
             repeated_nonce: RepeatedNonce::KeepsJws,
+            response_fields_in_put: ResponseFields::Ignored,
             timestamps: Timestamps::Zulu,
+            jws_field: "jwsToken".to_owned(),
+            lifetime_as_string: false,
+            disabled_status: "disabled".to_owned(),
+            jws_key: JwsKey::Published,
+            jws_issuer: None,
             rate_limit: None,
             page_size: None,
             data_exchange_domains: vec!["example.com".to_owned()],

@@ -18,6 +18,7 @@ use crate::{
     jws::sign,
     log::Request,
     policy::Policy,
+    reply::Refusal,
     routes::form,
     serve::{Shared, serve},
     tls::{self, Tls},
@@ -390,16 +391,63 @@ impl Sandbox {
     #[must_use]
     pub fn register_data_source(&self, body: &Value) -> String {
         let now = self.shared.now();
-        match self.shared.world().add(body, now) {
-            Ok(id) => id,
-            Err(refusal) => panic!("{}: {}", refusal.description, refusal.error),
-        }
+        unless_refused(self.shared.world().add(body, now))
     }
 
-    /// A data source with every field, whatever shape replies have.
+    /// The same under an id that is given, for documents that name it.
+    ///
+    /// # Panics
+    ///
+    /// If Webex would refuse the body.
+    pub fn register_data_source_as(&self, id: &str, body: &Value) {
+        let now = self.shared.now();
+        unless_refused(self.shared.world().add_as(id, body, now));
+    }
+
+    /// Disables a data source outside HTTP; Control Hub would show the message.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such data source.
+    pub fn disable_data_source(&self, id: &str, error_message: &str) {
+        let is_known = self.shared.world().disable_data_source(id, error_message);
+        assert!(is_known, "there is no such data source");
+    }
+
+    /// Moves the dates of a data source and of its JWS into the past, as if it had been dealt with
+    /// that much earlier. The JWS is signed anew when it is next shown. For clients that look at
+    /// real time; [`Sandbox::advance`] moves the sandbox's clock alone.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such data source.
+    pub fn age_data_source(&self, id: &str, by: Duration) {
+        let is_known = self.shared.world().age_data_source(id, by);
+        assert!(is_known, "there is no such data source");
+    }
+
+    /// [`Sandbox::age_data_source`] for every one there is.
+    pub fn age_data_sources(&self, by: Duration) {
+        self.shared.world().age_data_sources(by);
+    }
+
+    /// Publishes a new verification key, with a `kid` of its own, and signs with it from now on.
+    /// The earlier ones stay published, and each JWS stays as it was issued.
+    pub fn rotate_jws_key(&self) {
+        self.shared.world().rotate_jws_key();
+    }
+
+    /// A data source with every field under its usual name, whatever shape replies have.
     #[must_use]
     pub fn data_source(&self, id: &str) -> Option<Value> {
         self.shared.world().data_source(id, &sign)
+    }
+
+    /// `jwsToken`, `nonce` and `url` of each data source whose JWS has been shown: what a client may
+    /// know of them and has to keep to itself.
+    #[must_use]
+    pub fn shown_data_sources(&self) -> Vec<Value> {
+        self.shared.world().shown_data_sources()
     }
 
     /// The user's answer to a device's user code.
@@ -436,6 +484,14 @@ impl Sandbox {
                 Prompt::Problem { text, .. } => panic!("{text}"),
             };
         }
+    }
+}
+
+#[track_caller]
+fn unless_refused<T>(answer: Result<T, Refusal>) -> T {
+    match answer {
+        Ok(done) => done,
+        Err(refusal) => panic!("{}: {}", refusal.description, refusal.error),
     }
 }
 

@@ -214,23 +214,27 @@ fn needs_key(endpoints: &[Endpoint], shared: &Shared) -> bool {
     }
 }
 
-/// Makes the key, and for the list every signature it shows, on threads that may block: other
+/// Makes the keys, and for the list every signature it shows, on threads that may block: other
 /// requests are answered meanwhile.
 async fn prepare_jws(endpoints: &[Endpoint], shared: &Arc<Shared>) {
-    let claims = match endpoints[0] {
-        Endpoint::DataSources => shared.world().unsigned_claims(),
-        _ => Vec::new(),
+    let (key, unsigned) = {
+        let world = shared.world();
+        let unsigned = match endpoints[0] {
+            Endpoint::DataSources => world.unsigned(),
+            _ => Vec::new(),
+        };
+        (world.signing_key(), unsigned)
     };
-    if jws::is_ready() && claims.is_empty() {
+    if jws::is_ready(key) && unsigned.is_empty() {
         return;
     }
     let signing = tokio::task::spawn_blocking(move || {
-        jws::key();
-        let signed = jws::sign_all(&claims);
-        (claims, signed)
+        jws::prepare(key);
+        let signed = jws::sign_all(&unsigned);
+        (unsigned, signed)
     });
     match signing.await {
-        Ok((claims, signed)) => shared.world().take_signatures(&claims, signed),
+        Ok((unsigned, signed)) => shared.world().take_signatures(&unsigned, signed),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

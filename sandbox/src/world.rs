@@ -20,11 +20,14 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub(crate) use self::{
-    authorize::Prompt, data_sources::Page, entropy::uuid, token_endpoint::ClientCredentials,
+    authorize::Prompt,
+    data_sources::{Page, SigningKey, Unsigned},
+    entropy::uuid,
+    token_endpoint::ClientCredentials,
 };
 use self::{
     authorize::{AuthorizationCode, PendingAuthorization},
-    data_sources::DataSource,
+    data_sources::Shelf,
     device::DeviceCode,
     entropy::Entropy,
 };
@@ -162,7 +165,8 @@ pub(crate) struct World {
     pending: HashMap<String, PendingAuthorization>,
     codes: HashMap<String, AuthorizationCode>,
     devices: HashMap<String, DeviceCode>,
-    data_sources: Vec<DataSource>,
+    data_sources: Shelf,
+    jws_key_rotations: usize,
     rate_window: Option<(Timestamp, u32)>,
 }
 
@@ -202,7 +206,8 @@ impl World {
             pending: HashMap::new(),
             codes: HashMap::new(),
             devices: HashMap::new(),
-            data_sources: Vec::new(),
+            data_sources: Shelf::default(),
+            jws_key_rotations: 0,
             rate_window: None,
         }
     }

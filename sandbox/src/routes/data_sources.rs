@@ -13,7 +13,7 @@ use axum::{
 
 use super::{Call, bearer, form, json_body};
 use crate::{
-    jws::{self, sign},
+    jws::{key_set, sign},
     reply::Reply,
     serve::Shared,
     world::Page,
@@ -121,6 +121,10 @@ async fn schema(
     call.response(reply)
 }
 
-async fn keys(Extension(call): Extension<Call>) -> Response<Body> {
-    call.response(Reply::json(200, jws::key().jwks()))
+async fn keys(
+    State(shared): State<Arc<Shared>>,
+    Extension(call): Extension<Call>,
+) -> Response<Body> {
+    let rotations = shared.world().signing_key().rotations;
+    call.response(Reply::json(200, key_set(rotations)))
 }

@@ -1,26 +1,46 @@
 //! `/dataSources` and `/dataSources/schemas`: registering, reading, changing and deleting.
 //!
 //! A JWS is signed when it is first shown, by a signer that the caller brings, so that seeding
-//! thousands of data sources costs nothing.
+//! thousands of data sources costs nothing. With which key, and in whose name, is settled when it
+//! is issued.
+
+mod shapes;
+mod shelf;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use self::shapes::{ACTIVE, DISABLED, REQUEST_FIELDS, RESPONSE_FIELDS, fields, respell, written};
+pub(super) use self::shelf::Shelf;
 use super::{Grant, READ_SCOPE, WRITE_SCOPE, World};
 use crate::{
-    policy::{DataSourceShape, RepeatedNonce, Timestamps},
+    policy::{DataSourceShape, JwsKey, RepeatedNonce, ResponseFields},
     reply::{Refusal, Reply},
 };
 
 /// Signs claims into a compact JWS.
-pub(crate) type Signer<'s> = &'s dyn Fn(&Value) -> String;
+pub(crate) type Signer<'s> = &'s dyn Fn(&Unsigned) -> String;
 
-/// Which page of the list is asked for: the index of its first item.
+/// A JWS before it is signed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Unsigned {
+    pub(crate) claims: Value,
+    pub(crate) key: SigningKey,
+}
+
+/// The key of a JWS: the one that was the published key after so many rotations, or a stand-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SigningKey {
+    pub(crate) rotations: usize,
+    pub(crate) kind: JwsKey,
+}
+
+/// Which page of the list is asked for: the place of its first item.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Page {
-    pub(crate) first: usize,
+    pub(crate) first: u64,
 }
 
 /// The schemas that Webex publishes: id, protocol, service type.
@@ -68,14 +88,54 @@ struct Settings {
     schema_id: String,
     url: String,
     lifetime_minutes: u64,
-    status: String,
+    is_disabled: bool,
     error_message: String,
+    /// Fields that no page names, kept so that a client which loses them in an update is found out.
+    unknown: Map<String, Value>,
 }
 
 struct Jws {
-    claims: Value,
+    unsigned: Unsigned,
+    issued_at: Timestamp,
     expires_at: Timestamp,
     signed: Option<String>,
+}
+
+impl DataSource {
+    /// Moves all that has happened to it into the past.
+    fn age(&mut self, by: Duration) {
+        self.created_at -= by;
+        if let Some((at, _)) = &mut self.updated {
+            *at -= by;
+        }
+        self.jws.age(by);
+    }
+}
+
+impl Jws {
+    fn new(claims: Value, key: SigningKey, issued_at: Timestamp, life: Duration) -> Self {
+        let mut jws = Self {
+            unsigned: Unsigned { claims, key },
+            issued_at,
+            expires_at: issued_at + life,
+            signed: None,
+        };
+        jws.date();
+        jws
+    }
+
+    fn age(&mut self, by: Duration) {
+        self.issued_at -= by;
+        self.expires_at -= by;
+        self.date();
+    }
+
+    /// Writes the dates into the claims, which are then to be signed anew.
+    fn date(&mut self) {
+        self.unsigned.claims["iat"] = self.issued_at.as_second().into();
+        self.unsigned.claims["exp"] = self.expires_at.as_second().into();
+        self.signed = None;
+    }
 }
 
 impl World {
@@ -96,10 +156,12 @@ impl World {
                     schema_id: SCHEMAS[0].0.to_owned(),
                     url: format!("https://{domain}/receiver/{index}"),
                     lifetime_minutes: MAX_LIFETIME_MINUTES,
-                    status: "active".to_owned(),
+                    is_disabled: false,
                     error_message: String::new(),
+                    unknown: Map::new(),
                 };
-                self.add_data_source(settings, now)
+                let place = self.add_data_source(settings, now);
+                self.data_sources.at(place).id.clone()
             })
             .collect()
     }
@@ -107,28 +169,74 @@ impl World {
     /// Registers a data source outside HTTP, and returns its id.
     pub(crate) fn add(&mut self, body: &Value, now: Timestamp) -> Result<String, Refusal> {
         let settings = self.settings(Some(body), None)?;
-        Ok(self.add_data_source(settings, now))
+        let place = self.add_data_source(settings, now);
+        Ok(self.data_sources.at(place).id.clone())
     }
 
-    /// The claims of the first page's data sources that have never been shown.
-    pub(crate) fn unsigned_claims(&self) -> Vec<Value> {
+    /// The same under an id that is given.
+    pub(crate) fn add_as(&mut self, id: &str, body: &Value, now: Timestamp) -> Result<(), Refusal> {
+        let settings = self.settings(Some(body), None)?;
+        self.put_data_source(id.to_owned(), settings, now);
+        Ok(())
+    }
+
+    /// Disables a data source outside HTTP. False if there is none.
+    pub(crate) fn disable_data_source(&mut self, id: &str, error_message: &str) -> bool {
+        let place = self.data_sources.find(id);
+        if let Some(place) = place {
+            let settings = &mut self.data_sources.at(place).settings;
+            settings.is_disabled = true;
+            error_message.clone_into(&mut settings.error_message);
+        }
+        place.is_some()
+    }
+
+    /// Moves the dates of a data source and of its JWS into the past. False if there is none.
+    pub(crate) fn age_data_source(&mut self, id: &str, by: Duration) -> bool {
+        let place = self.data_sources.find(id);
+        if let Some(place) = place {
+            self.data_sources.at(place).age(by);
+        }
+        place.is_some()
+    }
+
+    /// Moves the dates of every data source and of its JWS into the past.
+    pub(crate) fn age_data_sources(&mut self, by: Duration) {
+        for source in self.data_sources.iter_mut() {
+            source.age(by);
+        }
+    }
+
+    /// Publishes a new key beside the old ones, and signs with it from now on.
+    pub(crate) fn rotate_jws_key(&mut self) {
+        self.jws_key_rotations += 1;
+    }
+
+    /// What a JWS that is issued now is signed with.
+    pub(crate) fn signing_key(&self) -> SigningKey {
+        SigningKey {
+            rotations: self.jws_key_rotations,
+            kind: self.policy.jws_key,
+        }
+    }
+
+    /// Each JWS of the first page that has never been shown, with the place of its data source.
+    pub(crate) fn unsigned(&self) -> Vec<(u64, Unsigned)> {
         self.data_sources
             .iter()
             .take(self.policy.page_size.unwrap_or(usize::MAX))
-            .filter(|source| source.jws.signed.is_none())
-            .map(|source| source.jws.claims.clone())
+            .filter(|(_, source)| source.jws.signed.is_none())
+            .map(|(place, source)| (place, source.jws.unsigned.clone()))
             .collect()
     }
 
-    /// Takes signatures made elsewhere, for those claims that are still unsigned and unchanged.
-    pub(crate) fn take_signatures(&mut self, claims: &[Value], signed: Vec<String>) {
-        let mut unsigned = self
-            .data_sources
-            .iter_mut()
-            .filter(|source| source.jws.signed.is_none());
-        for (claims, signed) in claims.iter().zip(signed) {
-            if let Some(source) = unsigned.find(|source| source.jws.claims == *claims) {
-                source.jws.signed = Some(signed);
+    /// Takes signatures made elsewhere, for those that are still unsigned and unchanged.
+    pub(crate) fn take_signatures(&mut self, unsigned: &[(u64, Unsigned)], signed: Vec<String>) {
+        for ((place, unsigned), signed) in unsigned.iter().zip(signed) {
+            if let Some(source) = self.data_sources.get(*place)
+                && source.jws.unsigned == *unsigned
+            {
+                source.jws.signed.get_or_insert(signed);
             }
         }
     }
@@ -138,10 +246,23 @@ impl World {
         !self.data_sources.is_empty()
     }
 
-    /// A data source as [`DataSourceShape::Full`] shows it, outside HTTP.
+    /// A data source with the fields of [`DataSourceShape::Full`] under their usual names, outside
+    /// HTTP.
     pub(crate) fn data_source(&mut self, id: &str, sign: Signer<'_>) -> Option<Value> {
-        let index = self.find(id).ok()?;
-        Some(self.show(index, DataSourceShape::Full, false, sign))
+        let place = self.data_sources.find(id)?;
+        let mut shown = self.facts(place, fields(DataSourceShape::Full, false), sign);
+        shown.extend(self.data_sources.at(place).settings.unknown.clone());
+        Some(Value::Object(shown))
+    }
+
+    /// `jwsToken`, `nonce` and `url` of each data source whose JWS has been shown.
+    pub(crate) fn shown_data_sources(&self) -> Vec<Value> {
+        let shown = self.data_sources.iter().filter_map(|(_, source)| {
+            let token = source.jws.signed.as_ref()?;
+            let Settings { nonce, url, .. } = &source.settings;
+            Some(json!({ "jwsToken": token, "nonce": nonce, "url": url }))
+        });
+        shown.collect()
     }
 
     /// `GET /dataSources`.
@@ -155,19 +276,19 @@ impl World {
         if let Err(refusal) = self.check_access(bearer, READ_SCOPE, now) {
             return refusal;
         }
-        let first = page.first.min(self.data_sources.len());
         let size = self.policy.page_size.unwrap_or(usize::MAX).max(1);
-        let last = first.saturating_add(size).min(self.data_sources.len());
-        let shape = self.policy.data_source_shape;
-        let items: Vec<Value> = (first..last)
-            .map(|index| self.show(index, shape, true, sign))
+        let (places, next) = self.data_sources.page(page.first, size);
+        let items: Vec<Value> = places
+            .into_iter()
+            .map(|place| self.show(place, true, sign))
             .collect();
         let reply = Reply::json(200, json!({ "items": items }));
-        if last < self.data_sources.len() {
-            let next = format!("{}/v1/dataSources?cursor={last}", self.origin);
-            reply.header("link", format!("<{next}>; rel=\"next\""))
-        } else {
-            reply
+        match next {
+            None => reply,
+            Some(next) => {
+                let next = format!("{}/v1/dataSources?cursor={next}", self.origin);
+                reply.header("link", format!("<{next}>; rel=\"next\""))
+            }
         }
     }
 
@@ -183,10 +304,8 @@ impl World {
             return refusal;
         }
         let result = self.settings(body, None).map(|settings| {
-            self.add_data_source(settings, now);
-            let index = self.data_sources.len() - 1;
-            let shape = self.policy.data_source_shape;
-            let body = self.show(index, shape, false, sign);
+            let place = self.add_data_source(settings, now);
+            let body = self.show(place, false, sign);
             Reply::json(self.policy.register_status, body)
         });
         Reply::from(result)
@@ -203,10 +322,9 @@ impl World {
         if let Err(refusal) = self.check_access(bearer, READ_SCOPE, now) {
             return refusal;
         }
-        let shape = self.policy.data_source_shape;
         let result = self
             .find(id)
-            .map(|index| Reply::json(200, self.show(index, shape, false, sign)));
+            .map(|place| Reply::json(200, self.show(place, false, sign)));
         Reply::from(result)
     }
 
@@ -222,11 +340,10 @@ impl World {
         if let Err(refusal) = self.check_access(bearer, WRITE_SCOPE, now) {
             return refusal;
         }
-        let shape = self.policy.data_source_shape;
         let result = self
             .find(id)
-            .and_then(|index| self.replace(index, body, now).map(|()| index))
-            .map(|index| Reply::json(200, self.show(index, shape, false, sign)));
+            .and_then(|place| self.replace(place, body, now).map(|()| place))
+            .map(|place| Reply::json(200, self.show(place, false, sign)));
         Reply::from(result)
     }
 
@@ -240,11 +357,11 @@ impl World {
         if let Err(refusal) = self.check_access(bearer, WRITE_SCOPE, now) {
             return refusal;
         }
-        let result = self.find(id).map(|index| {
-            self.data_sources.remove(index);
+        if self.data_sources.remove(id) {
             Reply::empty(204)
-        });
-        Reply::from(result)
+        } else {
+            Refusal::standard(404).into()
+        }
     }
 
     /// `GET /dataSources/schemas`, and one of them where an id is given. Any live token will do.
@@ -306,42 +423,41 @@ impl World {
         })
     }
 
-    fn find(&self, id: &str) -> Result<usize, Refusal> {
-        self.data_sources
-            .iter()
-            .position(|source| source.id == id)
-            .ok_or_else(|| Refusal::standard(404))
+    fn find(&self, id: &str) -> Result<u64, Refusal> {
+        let place = self.data_sources.find(id);
+        place.ok_or_else(|| Refusal::standard(404))
     }
 
-    fn add_data_source(&mut self, settings: Settings, now: Timestamp) -> String {
+    /// Registers a data source and returns its place.
+    fn add_data_source(&mut self, settings: Settings, now: Timestamp) -> u64 {
         let id = self.entropy.uuid();
+        self.put_data_source(id, settings, now)
+    }
+
+    fn put_data_source(&mut self, id: String, settings: Settings, now: Timestamp) -> u64 {
         let jws = self.jws(&settings, now);
         self.data_sources.push(DataSource {
-            id: id.clone(),
+            id,
             settings,
             created_at: now,
             created_by: self.machine_account.clone(),
             updated: None,
             jws,
-        });
-        id
+        })
     }
 
-    fn replace(
-        &mut self,
-        index: usize,
-        body: Option<&Value>,
-        now: Timestamp,
-    ) -> Result<(), Refusal> {
-        let settings = self.settings(body, Some(&self.data_sources[index].settings))?;
-        let is_repeated = settings.nonce == self.data_sources[index].settings.nonce;
+    fn replace(&mut self, place: u64, body: Option<&Value>, now: Timestamp) -> Result<(), Refusal> {
+        let stored = &self.data_sources.at(place).settings;
+        let (nonce, was_disabled) = (stored.nonce.clone(), stored.is_disabled);
+        let settings = self.settings(body, Some(was_disabled))?;
+        let is_repeated = settings.nonce == nonce;
         if is_repeated && self.policy.repeated_nonce == RepeatedNonce::Rejected {
             return Err(self.policy.nonce_repeated.clone());
         }
         let jws = self.jws(&settings, now);
         let keeps = is_repeated && self.policy.repeated_nonce == RepeatedNonce::KeepsJws;
         let updater = self.machine_account.clone();
-        let source = &mut self.data_sources[index];
+        let source = self.data_sources.at(place);
         source.settings = settings;
         source.updated = Some((now, updater));
         if !keeps {
@@ -350,11 +466,11 @@ impl World {
         Ok(())
     }
 
-    /// Reads and judges a request body. `stored` is what an update replaces.
+    /// Reads and judges a request body. An update says whether what it replaces is disabled.
     fn settings(
         &self,
         body: Option<&Value>,
-        stored: Option<&Settings>,
+        was_disabled: Option<bool>,
     ) -> Result<Settings, Refusal> {
         let body = body
             .and_then(Value::as_object)
@@ -376,10 +492,16 @@ impl World {
         }
         let url = text("url")?;
         self.check_url(&url)?;
-        let (status, error_message) = match stored {
-            None => ("active".to_owned(), String::new()),
-            Some(stored) => status(body, stored)?,
+        let (is_disabled, error_message) = match was_disabled {
+            None => (false, String::new()),
+            Some(was_disabled) => {
+                self.check_response_fields(body)?;
+                self.status(body, was_disabled)?
+            }
         };
+        let is_known = |name: &str| REQUEST_FIELDS.contains(&name) || self.is_response_field(name);
+        let unknown = body.iter().filter(|(name, _)| !is_known(name));
+        let unknown = unknown.map(|(name, value)| (name.clone(), value.clone()));
         Ok(Settings {
             audience: text("audience")?,
             subject: text("subject")?,
@@ -387,9 +509,47 @@ impl World {
             schema_id,
             url,
             lifetime_minutes,
-            status,
+            is_disabled,
             error_message,
+            unknown: unknown.collect(),
         })
+    }
+
+    /// Fields of a reply have no place in a request. Whether they are refused there is not
+    /// documented.
+    fn check_response_fields(&self, body: &Map<String, Value>) -> Result<(), Refusal> {
+        let mut names = body.keys().filter(|name| self.is_response_field(name));
+        match (self.policy.response_fields_in_put, names.next()) {
+            (ResponseFields::Refused, Some(name)) => Err(invalid(&format!("{name} cannot be set"))),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_response_field(&self, name: &str) -> bool {
+        RESPONSE_FIELDS.contains(&name) || name == self.policy.jws_field
+    }
+
+    /// `status` and `errorMessage` of an update. Disabling asks for a message.
+    fn status(
+        &self,
+        body: &Map<String, Value>,
+        was_disabled: bool,
+    ) -> Result<(bool, String), Refusal> {
+        let disabled = &self.policy.disabled_status;
+        let is_disabled = match body.get("status") {
+            None => was_disabled,
+            Some(Value::String(status)) if status == ACTIVE => false,
+            Some(Value::String(status)) if status == disabled => true,
+            Some(_) => return Err(invalid(&format!("status must be {ACTIVE} or {disabled}"))),
+        };
+        let message = body
+            .get("errorMessage")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if is_disabled && message.is_empty() {
+            return Err(invalid("errorMessage is required"));
+        }
+        Ok((is_disabled, message.to_owned()))
     }
 
     /// `https` or `wss`, to a host inside a data exchange domain.
@@ -416,39 +576,36 @@ impl World {
     }
 
     fn jws(&self, settings: &Settings, now: Timestamp) -> Jws {
-        let expires_at = now + Duration::from_secs(settings.lifetime_minutes * 60);
-        Jws {
-            claims: json!({
-                "aud": settings.audience,
-                "sub": settings.subject,
-                "iss": self.issuer,
-                "iat": now.as_second(),
-                "exp": expires_at.as_second(),
-                "jti": settings.nonce,
-                "com.cisco.datasource.url": settings.url,
-                "com.cisco.datasource.schema.uuid": settings.schema_id,
-                "com.cisco.org.uuid": self.tenant.target_org_uuid,
-            }),
-            expires_at,
-            signed: None,
-        }
+        let claims = json!({
+            "aud": settings.audience,
+            "sub": settings.subject,
+            "iss": self.policy.jws_issuer.as_ref().unwrap_or(&self.issuer),
+            "jti": settings.nonce,
+            "com.cisco.datasource.url": settings.url,
+            "com.cisco.datasource.schema.uuid": settings.schema_id,
+            "com.cisco.org.uuid": self.tenant.target_org_uuid,
+        });
+        let life = Duration::from_secs(settings.lifetime_minutes * 60);
+        Jws::new(claims, self.signing_key(), now, life)
     }
 
     /// A data source as a reply shows it.
-    fn show(
-        &mut self,
-        index: usize,
-        shape: DataSourceShape,
-        in_list: bool,
-        sign: Signer<'_>,
-    ) -> Value {
+    fn show(&mut self, place: u64, in_list: bool, sign: Signer<'_>) -> Value {
+        let fields = fields(self.policy.data_source_shape, in_list);
+        let mut shown = self.facts(place, fields, sign);
+        respell(&mut shown, &self.policy);
+        shown.extend(self.data_sources.at(place).settings.unknown.clone());
+        Value::Object(shown)
+    }
+
+    /// Those fields of a data source that are asked for and there.
+    fn facts(&mut self, place: u64, fields: &[&str], sign: Signer<'_>) -> Map<String, Value> {
         let style = self.policy.timestamps;
-        let source = &mut self.data_sources[index];
-        let jws = source
-            .jws
-            .signed
-            .get_or_insert_with(|| sign(&source.jws.claims))
-            .clone();
+        let source = self.data_sources.at(place);
+        let jws = &mut source.jws;
+        if fields.contains(&"jwsToken") {
+            jws.signed.get_or_insert_with(|| sign(&jws.unsigned));
+        }
         let settings = &source.settings;
         let updated = source.updated.as_ref();
         let everything = json!({
@@ -460,11 +617,11 @@ impl World {
             "schemaId": settings.schema_id,
             "url": settings.url,
             "tokenLifetimeMinutes": settings.lifetime_minutes,
-            "status": settings.status,
+            "status": if settings.is_disabled { DISABLED } else { ACTIVE },
             "errorMessage": settings.error_message,
             "orgId": self.tenant.target_org_uuid,
             "applicationId": self.tenant.client_id,
-            "jwsToken": jws,
+            "jwsToken": source.jws.signed,
             "tokenExpiryTime": written(source.jws.expires_at, style),
             "createdBy": source.created_by,
             "createdAt": written(source.created_at, style),
@@ -472,100 +629,13 @@ impl World {
             "updatedAt": updated.map(|(at, _)| written(*at, style)),
         });
         let Value::Object(everything) = everything else {
-            return Value::Null;
+            return Map::new();
         };
-        let fields = fields(shape, in_list);
-        Value::Object(
-            everything
-                .into_iter()
-                .filter(|(name, value)| fields.contains(&name.as_str()) && !value.is_null())
-                .collect(),
-        )
+        everything
+            .into_iter()
+            .filter(|(name, value)| fields.contains(&name.as_str()) && !value.is_null())
+            .collect()
     }
-}
-
-/// The field sets of the recordings and of the API reference.
-fn fields(shape: DataSourceShape, in_list: bool) -> &'static [&'static str] {
-    match (shape, in_list) {
-        (DataSourceShape::Recorded, _) => &[
-            "id",
-            "schemaId",
-            "orgId",
-            "applicationId",
-            "status",
-            "jwsToken",
-            "tokenExpiryTime",
-            "nonce",
-            "createdBy",
-            "createdAt",
-            "url",
-        ],
-        (DataSourceShape::CcReadme, _) => &[
-            "id",
-            "schemaId",
-            "orgId",
-            "applicationId",
-            "status",
-            "jwsToken",
-            "createdBy",
-            "createdAt",
-        ],
-        (DataSourceShape::Oas, false) => &[
-            "audience",
-            "errorMessage",
-            "id",
-            "nonce",
-            "schemaId",
-            "status",
-            "subject",
-            "tokenLifetimeMinutes",
-            "url",
-        ],
-        (DataSourceShape::Oas, true) => &[
-            "DataSource",
-            "applicationId",
-            "createdAt",
-            "createdBy",
-            "jwsToken",
-            "orgId",
-        ],
-        (DataSourceShape::Full, _) => &[
-            "id",
-            "audience",
-            "subject",
-            "nonce",
-            "schemaId",
-            "url",
-            "tokenLifetimeMinutes",
-            "status",
-            "errorMessage",
-            "orgId",
-            "applicationId",
-            "jwsToken",
-            "tokenExpiryTime",
-            "createdBy",
-            "createdAt",
-            "updatedBy",
-            "updatedAt",
-        ],
-    }
-}
-
-/// `status` and `errorMessage` of an update. Disabling asks for a message.
-fn status(body: &Map<String, Value>, stored: &Settings) -> Result<(String, String), Refusal> {
-    let status = match body.get("status") {
-        None => stored.status.as_str(),
-        Some(Value::String(status)) if status == "active" || status == "disabled" => status,
-        Some(_) => return Err(invalid("status must be active or disabled")),
-    };
-    let message = body
-        .get("errorMessage")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    if status == "disabled" && message.is_empty() {
-        return Err(invalid("errorMessage is required"));
-    }
-    Ok((status.to_owned(), message.to_owned()))
 }
 
 fn schema(&(id, protocol, service_type): &(&str, &str, &str)) -> Value {
@@ -583,10 +653,31 @@ fn invalid(description: &str) -> Refusal {
     Refusal::new(400, description, "Invalid request")
 }
 
-fn written(at: Timestamp, style: Timestamps) -> String {
-    let format = match style {
-        Timestamps::Zulu => "%Y-%m-%dT%H:%M:%S%.3fZ",
-        Timestamps::Naive => "%Y-%m-%dT%H:%M:%S%.6f",
-    };
-    at.strftime(format).to_string()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Policy;
+
+    #[test]
+    fn signatures_made_elsewhere_are_taken_whatever_has_changed_meanwhile() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut world = World::new([7; 32], "http://sandbox", Policy::default());
+        let ids = world.seed_data_sources(4, now);
+        let unsigned = world.unsigned();
+        let signed = (0..4).map(|n| format!("elsewhere {n}")).collect();
+        world.data_sources.remove(&ids[0]);
+        world.age_data_source(&ids[2], Duration::from_secs(1));
+        world.take_signatures(&unsigned, signed);
+
+        let shown = ids.iter().map(|id| {
+            let source = world.data_source(id, &|_| "here".to_owned())?;
+            source["jwsToken"].as_str().map(str::to_owned)
+        });
+        let shown: Vec<_> = shown.collect();
+        let shown: Vec<_> = shown.iter().map(Option::as_deref).collect();
+        assert_eq!(
+            shown,
+            [None, Some("elsewhere 1"), Some("here"), Some("elsewhere 3")]
+        );
+    }
 }
