@@ -1,5 +1,6 @@
 //! Keeps the OAuth tokens of Webex service apps alive.
 
+pub mod authorized;
 pub mod backoff;
 pub mod cli;
 pub mod clock;
@@ -9,6 +10,7 @@ pub mod ids;
 pub mod ladder;
 pub mod lifetime;
 pub mod manager;
+pub mod masked;
 pub mod remedy;
 pub mod setup;
 pub mod store;

@@ -8,8 +8,9 @@ use std::fmt;
 pub enum ExitStatus {
     /// The token in `.env` works.
     Works = 0,
-    /// The token does not work, and `refresh_token` can replace it (`check_token` alone).
-    Renewable = 1,
+    /// The answer is no: the token does not work, and `refresh_token` can replace it
+    /// (`check_token`); Webex does not do it, or not all of it (`data-sources`).
+    No = 1,
     /// The command line is wrong.
     Usage = 2,
     /// A file cannot be saved or read (`EX_IOERR`).
@@ -99,6 +100,20 @@ pub enum Remedy {
     RunRefreshToken,
     /// Only Webex can tell, and was not to be asked.
     AskOnline,
+    /// The token lives and may not change data sources.
+    FixWriteScope,
+    /// Webex has lists on another host than the one that is asked.
+    FixApiBase,
+    /// An id names no data source, or several.
+    LookAtTheList,
+    /// Something would have to be invented.
+    NameIt,
+    /// A disabled data source would lose the message that it was disabled with.
+    EnableFirst,
+    /// Webex refuses what it was asked for.
+    AskForSomethingElse,
+    /// A change may have been made, and its answer was lost.
+    LookWhetherDone,
 }
 
 impl Remedy {
@@ -129,8 +144,13 @@ impl Remedy {
             | Self::FixDataSourceScope
             | Self::FixContent { .. }
             | Self::FixProxy => ExitStatus::Configuration,
+            Self::FixWriteScope | Self::FixApiBase => ExitStatus::Configuration,
+            Self::LookAtTheList | Self::NameIt | Self::EnableFirst | Self::AskForSomethingElse => {
+                ExitStatus::No
+            }
+            Self::LookWhetherDone => ExitStatus::Passing,
             Self::FixFile { .. } => ExitStatus::File,
-            Self::RunRefreshToken => ExitStatus::Renewable,
+            Self::RunRefreshToken => ExitStatus::No,
         }
     }
 
@@ -252,6 +272,24 @@ impl fmt::Display for Remedy {
             Self::FixFile { advice } | Self::FixContent { advice } => advice,
             Self::RunRefreshToken => "run `refresh_token`",
             Self::AskOnline => "run `check_token` without --offline",
+            Self::FixWriteScope => {
+                "give the service app the scope spark-admin:datasource_write and have a Full Admin \
+                 authorize it again in Control Hub, or check that its admin role is still there: \
+                 Webex does not say which is missing"
+            }
+            Self::FixApiBase => {
+                "set WEBEX_API_BASE_URL to the host that Webex's own links name, if that is Webex"
+            }
+            Self::LookAtTheList => "run `data-sources list` to see which there are",
+            Self::NameIt => "name it with `data-sources update`: it is not invented",
+            Self::EnableFirst => {
+                "run `data-sources enable` first, and `data-sources disable` with a message after \
+                 that"
+            }
+            Self::AskForSomethingElse => "correct what Webex complains of, then run this again",
+            Self::LookWhetherDone => {
+                "it may have been done: look with `data-sources list` before running this again"
+            }
         })
     }
 }

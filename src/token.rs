@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -119,21 +121,20 @@ impl Fingerprint {
     }
 }
 
-/// The text, with `[…]` for each word that looks like a token or a client secret.
+/// The text, with `[…]` for each word that looks like a token or a client secret, or is a JWS.
 ///
 /// A server may quote a token that nobody here has seen, such as one it has just issued and failed
 /// to hand over. Webex's are made of a long run of letters and digits; its UUIDs, tracking ids and
 /// the encoded ids of its resources are told apart.
 pub(crate) fn without_tokens(text: &str) -> String {
-    let is_inside = |c: char| c.is_ascii_alphanumeric() || "_-+".contains(c);
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(start) = rest.find(is_inside) {
-        let (before, word) = rest.split_at(start);
-        let end = word.find(|c| !is_inside(c)).unwrap_or(word.len());
-        let (word, after) = word.split_at(end);
+    while let Some(start) = rest.find(in_word) {
+        let (before, from) = rest.split_at(start);
+        let jws = jws_len(from);
+        let (word, after) = from.split_at(jws.unwrap_or_else(|| word_len(from)));
         shown.push_str(before);
-        shown.push_str(if looks_like_a_token(word) {
+        shown.push_str(if jws.is_some() || looks_like_a_token(word) {
             "[…]"
         } else {
             word
@@ -141,6 +142,29 @@ pub(crate) fn without_tokens(text: &str) -> String {
         rest = after;
     }
     shown + rest
+}
+
+/// What tokens are made of.
+fn in_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_-+".contains(c)
+}
+
+/// How long the word is that a text begins with.
+fn word_len(text: &str) -> usize {
+    text.find(|c| !in_word(c)).unwrap_or(text.len())
+}
+
+/// How long the compact JWS is that a text begins with (RFC 7515 §3.1): two objects, encoded, and
+/// what may be a signature; `None` where there is none.
+fn jws_len(text: &str) -> Option<usize> {
+    let after_object = |text| {
+        let (part, after) = str::split_at(text, word_len(text));
+        let decoded = URL_SAFE_NO_PAD.decode(part).ok()?;
+        let is_object = decoded.trim_ascii_start().starts_with(b"{");
+        after.strip_prefix('.').filter(|_| is_object)
+    };
+    let signature = after_object(after_object(text)?)?;
+    Some(text.len() - signature.len() + word_len(signature))
 }
 
 /// What is shown of a text that came from outside: one line of at most 300 characters, without what
@@ -153,17 +177,35 @@ pub(crate) fn one_line(text: &str) -> String {
 /// out of it.
 pub(crate) fn plain_line(text: &str) -> String {
     const MOST: usize = 300;
-    let line: String = text
-        .chars()
-        .map(|c| if steers(c) { ' ' } else { c })
-        .take(MOST)
-        .collect();
+    let line: String = tamed(text).chars().take(MOST).collect();
     line.trim().to_owned()
+}
+
+/// The text with a space for whatever a terminal would obey instead of showing it, however long.
+pub(crate) fn tamed(text: &str) -> String {
+    let tame = |c| if steers(c) { ' ' } else { c };
+    text.chars().map(tame).collect()
+}
+
+/// The same JSON with an escape for whatever a terminal would obey: it says what it said before.
+pub(crate) fn escaped(json: &str) -> String {
+    use fmt::Write as _;
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        // A line break stands between values; the others stand within strings alone, and each is one
+        // unit of UTF-16.
+        if steers(c) && c != '\n' {
+            write!(shown, "\\u{:04x}", u32::from(c)).expect("writing to a string cannot fail");
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 /// Whether a character does something to a terminal instead of being shown: controls, line
 /// separators, what turns the direction of writing, and what has no width.
-fn steers(c: char) -> bool {
+pub(crate) fn steers(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
@@ -223,11 +265,28 @@ mod tests {
         for plain in [
             "",
             "…",
+            "eyJ.eyJ.eyJ",
+            "eyJhbGciOiJSUzI1NiJ9.e30",
+            "v1.2.3.4",
             "ROUTER_1420d3bb-ebe8-4075-aa92-01e44e2f5845",
             "the scope spark-admin:datasource_read is missing, see https://developer.webex.com/docs",
             "Y2lzY29zcGFyazovL3VzL0FQUExJQ0FUSU9OL0MxMjM0NTY3ODkw",
         ] {
             assert_eq!(without_tokens(plain), plain);
+        }
+    }
+
+    #[test]
+    fn a_jws_is_left_out_however_short_its_parts_are() {
+        let jws = "eyJhbGciOiJSUzI1NiJ9.e30.c2ln";
+        for (text, shown) in [
+            (jws.to_owned(), "[…]"),
+            (format!("no {jws}."), "no […]."),
+            (format!("({jws}), x.{jws}.y"), "([…]), x.[…].y"),
+            ("eyJhbGciOiJub25lIn0.e30.".to_owned(), "[…]"),
+            ("ewogImEiOjF9.IHt9.é".to_owned(), "[…]é"),
+        ] {
+            assert_eq!(without_tokens(&text), shown, "{text}");
         }
     }
 
@@ -248,6 +307,16 @@ mod tests {
             assert_eq!(one_line(text), shown, "{text:?}");
         }
         assert_eq!(one_line(&"é".repeat(1000)), "é".repeat(300));
+    }
+
+    #[test]
+    fn escaped_json_steers_nothing_and_says_the_same() {
+        let text = "\u{1b}[2J\u{9b}\u{85}\u{2028}\u{202e}\u{7f}\u{feff}\r\n\té😀";
+        let json = serde_json::to_string_pretty(&[text, "b"]).expect("JSON");
+        let shown = escaped(&json);
+        assert!(!shown.contains(|c| steers(c) && c != '\n'), "{shown:?}");
+        let said: Vec<String> = serde_json::from_str(&shown).expect("JSON");
+        assert_eq!(said, [text, "b"]);
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub(crate) struct Limits {
     pub(crate) stop: Stop,
 }
 
+/// What stands for no deadline: longer than any process lives.
+const NEVER: Duration = Duration::from_hours(24 * 365 * 30);
+
 impl Limits {
     /// How long a run and its wait for a lock last, unless told otherwise.
     pub(crate) const DEFAULT: Duration = Duration::from_mins(1);
@@ -27,21 +30,29 @@ impl Limits {
         let now = Instant::now();
         Self {
             // A deadline beyond what an instant can hold is none in effect.
-            deadline: now
-                .checked_add(whole_run)
-                .unwrap_or(now + Duration::from_hours(24 * 365)),
+            deadline: now.checked_add(whole_run).unwrap_or(now + NEVER),
             lock_timeout,
             stop,
         }
     }
 
+    /// The same, and at most so long from now on.
+    #[must_use]
+    pub(crate) fn and_at_most(&self, patience: Duration) -> Self {
+        let deadline = Instant::now().checked_add(patience);
+        Self {
+            deadline: deadline.map_or(self.deadline, |deadline| deadline.min(self.deadline)),
+            ..self.clone()
+        }
+    }
+
     /// Whether a new request may be sent.
-    pub(super) fn allow_more(&self) -> bool {
+    pub(crate) fn allow_more(&self) -> bool {
         !self.stop.is_set() && Instant::now() < self.deadline
     }
 
     /// Resolves when no new request may be sent any more.
-    pub(super) async fn reached(&self) {
+    pub(crate) async fn reached(&self) {
         tokio::select! {
             biased;
             () = self.stop.set() => {}
@@ -55,7 +66,7 @@ impl Limits {
     }
 
     /// Waits; `false`, and at once, if the wait would end past the deadline or a stop cuts it.
-    pub(super) async fn wait(&self, wait: Duration) -> bool {
+    pub(crate) async fn wait(&self, wait: Duration) -> bool {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if wait >= left || self.stop.is_set() {
             return false;
@@ -70,36 +81,36 @@ impl Limits {
 
 /// Tells runs to stop.
 #[derive(Debug)]
-pub(crate) struct Stopper(watch::Sender<bool>);
+pub struct Stopper(watch::Sender<bool>);
 
 impl Stopper {
     /// Tells every run that holds the other half.
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         self.0.send_replace(true);
     }
 }
 
 /// What a run hears a `Stopper` by.
 #[derive(Clone, Debug)]
-pub(crate) struct Stop(watch::Receiver<bool>);
+pub struct Stop(watch::Receiver<bool>);
 
 impl Stop {
     /// Both halves.
     #[must_use]
-    pub(crate) fn pair() -> (Stopper, Self) {
+    pub fn pair() -> (Stopper, Self) {
         let (sender, receiver) = watch::channel(false);
         (Stopper(sender), Self(receiver))
     }
 
     /// One that is never set.
     #[must_use]
-    pub(crate) fn never() -> Self {
+    pub fn never() -> Self {
         Self::pair().1
     }
 
     /// Whether it has been set.
     #[must_use]
-    pub(crate) fn is_set(&self) -> bool {
+    pub fn is_set(&self) -> bool {
         *self.0.borrow()
     }
 
@@ -109,5 +120,18 @@ impl Stop {
             // Nobody is left who could set it.
             std::future::pending::<()>().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_program_without_a_deadline_goes_on_for_decades() {
+        let limits = Limits::starting_now(Duration::MAX, Duration::ZERO, Stop::never());
+        tokio::time::advance(Duration::from_hours(24 * 365 * 20)).await;
+        assert!(limits.allow_more());
+        assert!(limits.wait(Duration::from_secs(1)).await);
     }
 }

@@ -24,6 +24,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use jiff::{SignedDuration, Timestamp};
@@ -31,7 +32,8 @@ use tokio::sync::{oneshot, watch};
 
 pub(crate) use authorize::{Authorized, MINT_SCOPE, Proof, authorize, begin_device, rehearse};
 pub(crate) use configure::{Found, configure, find};
-pub(crate) use limits::{Limits, Stop};
+pub(crate) use limits::Limits;
+pub use limits::{Stop, Stopper};
 pub use plan::{Plan, RungPlan, plan};
 pub(crate) use report::Brought;
 pub use report::{Attempt, Report, RunOutcome, Step, TokenError};
@@ -45,7 +47,12 @@ use crate::backoff;
 use crate::clock::Clock;
 use crate::config::Sources;
 use crate::lifetime::{self, Life};
+use crate::store::{Place, StoreError};
 use crate::token::{AccessToken, Fingerprint};
+use crate::webex::Client;
+
+use self::files::Files;
+use self::verdict::End;
 
 /// How long a token whose expiry cannot be had is believed before it is validated again.
 const UNKNOWN_EXPIRY_LASTS: SignedDuration = SignedDuration::from_mins(15);
@@ -80,12 +87,16 @@ pub struct TokenManager(Arc<Shared>);
 struct Shared {
     sources: Sources,
     clock: Clock,
+    /// What no climb goes beyond.
+    bounds: Limits,
     current: ArcSwapOption<Current>,
     /// Before this no climb starts by itself: the last one came to nothing. In milliseconds.
     not_before: AtomicI64,
     /// When `.env` was last looked at for a human's change. In milliseconds.
     looked_at: AtomicI64,
     climbs: Mutex<Climbs>,
+    /// How the last climb ended.
+    landed: watch::Sender<Option<Arc<Report>>>,
 }
 
 /// What is known of climbs, behind the one mutex.
@@ -173,13 +184,21 @@ impl TokenManager {
     /// The same on another clock.
     #[must_use]
     pub fn with_clock(sources: Sources, clock: Clock) -> Self {
+        let bounds = Limits::starting_now(Duration::MAX, Limits::DEFAULT, Stop::never());
+        Self::bounded(sources, clock, bounds)
+    }
+
+    /// The same within the limits of a run, in which each climb has a minute as always.
+    pub(crate) fn bounded(sources: Sources, clock: Clock, bounds: Limits) -> Self {
         Self(Arc::new(Shared {
             sources,
             clock,
+            bounds,
             current: ArcSwapOption::empty(),
             not_before: AtomicI64::new(i64::MIN),
             looked_at: AtomicI64::new(i64::MIN),
             climbs: Mutex::default(),
+            landed: watch::Sender::new(None),
         }))
     }
 
@@ -236,7 +255,7 @@ impl TokenManager {
     pub async fn is_token_valid(&self) -> Result<bool, TokenError> {
         let shared = Arc::clone(&self.0);
         let answer = answer_from_a_thread(async move {
-            status::validity(&shared.sources, &shared.clock, default_limits()).await
+            status::validity(&shared.sources, &shared.clock, shared.limits()).await
         });
         answer.await.unwrap_or_else(|| Err(TokenError::ended()))
     }
@@ -317,9 +336,54 @@ impl TokenManager {
     pub async fn status(&self, probe: Probe) -> Status {
         let shared = Arc::clone(&self.0);
         let answer = answer_from_a_thread(async move {
-            status(&shared.sources, &shared.clock, probe, default_limits()).await
+            status(&shared.sources, &shared.clock, probe, shared.limits()).await
         });
         answer.await.unwrap_or_else(Status::ended)
+    }
+
+    /// How the last climb ended, those in the background included; the token itself is left out.
+    ///
+    /// A long-lived program hears by this that a renewal fails while the token still works.
+    #[must_use]
+    pub fn landings(&self) -> watch::Receiver<Option<Arc<Report>>> {
+        self.0.landed.subscribe()
+    }
+
+    /// Resolves when no climb is under way, as it is to be before the process ends: what a climb has
+    /// been issued is then saved.
+    pub async fn landed(&self) {
+        loop {
+            let under_way = self.0.climbs().under_way.clone();
+            let Some(mut under_way) = under_way else {
+                return;
+            };
+            // An error is the end of a climb, too.
+            let _ = under_way.landing.wait_for(Option::is_some).await;
+        }
+    }
+
+    /// A client for the Webex that the settings name, as they are now.
+    pub(crate) fn client(&self) -> Result<Client, TokenError> {
+        let sources = &self.0.sources;
+        let client = || -> Result<Client, End> {
+            let files = Files::read_only(sources)?;
+            let connection = files.connection(sources)?;
+            Client::new(&connection).map_err(End::Client)
+        };
+        client().map_err(|end| TokenError::new(end.into_report()))
+    }
+
+    /// The time of day that it goes by.
+    pub(crate) fn clock(&self) -> Clock {
+        self.0.clock.clone()
+    }
+
+    /// The files of the user's: `.env`, and `token-config.json` if its place is known.
+    pub(crate) fn places(&self) -> Result<(Place, Option<Place>), StoreError> {
+        let sources = &self.0.sources;
+        let env = Place::resolve(&sources.env_file())?;
+        let files = Files::read_only(sources).ok();
+        Ok((env, files.and_then(|files| files.config.ok())))
     }
 
     async fn token_after_climb(&self, need: Need) -> Result<TokenGuard, TokenError> {
@@ -397,7 +461,7 @@ impl TokenManager {
         };
         on_a_thread(async move {
             let shared = &runway.shared;
-            let report = refresh(&shared.sources, &shared.clock, need, default_limits()).await;
+            let report = refresh(&shared.sources, &shared.clock, need, shared.limits()).await;
             runway.land(report);
         });
         Launch::UnderWay(under_way)
@@ -411,6 +475,11 @@ enum Launch {
 }
 
 impl Shared {
+    /// What a climb may take that begins now.
+    fn limits(&self) -> Limits {
+        self.bounds.and_at_most(Limits::DEFAULT)
+    }
+
     fn climbs(&self) -> MutexGuard<'_, Climbs> {
         self.climbs.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -488,6 +557,17 @@ impl Shared {
             .store(not_before.as_millisecond(), Ordering::Relaxed);
     }
 
+    fn announce(&self, landed: &Landed) {
+        let report = match landed {
+            Ok(report) => report,
+            Err(error) => error.report(),
+        };
+        self.landed.send_replace(Some(Arc::new(Report {
+            access_token: None,
+            ..report.clone()
+        })));
+    }
+
     /// Takes in what a climb has brought; `stored` is what `.env` holds after a failure.
     fn land(&self, report: Report, stored: Option<Stored>, climbs: &mut Climbs) -> Landed {
         let now = self.clock.now();
@@ -556,6 +636,7 @@ impl Runway {
         let landed = self.shared.land(report, stored, &mut climbs);
         climbs.under_way = None;
         drop(climbs);
+        self.shared.announce(&landed);
         self.sender.send_replace(Some(landed));
     }
 }
@@ -569,15 +650,14 @@ impl Drop for Runway {
         let mut climbs = self.shared.climbs();
         climbs.under_way = None;
         self.shared.count(false, &mut climbs);
+        let error = TokenError::ended();
         climbs.last_failure = Some(Failure {
-            error: TokenError::ended(),
+            error: error.clone(),
             stored: None,
         });
+        drop(climbs);
+        self.shared.announce(&Err(error));
     }
-}
-
-fn default_limits() -> Limits {
-    Limits::starting_now(Limits::DEFAULT, Limits::DEFAULT, Stop::never())
 }
 
 /// What `work` comes to on a thread of its own; `None` where that ends before its end.

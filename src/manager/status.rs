@@ -67,7 +67,7 @@ impl StatusOutcome {
     pub fn exit_status(self) -> ExitStatus {
         match self {
             Self::Valid => ExitStatus::Works,
-            Self::Renewable => ExitStatus::Renewable,
+            Self::Renewable => ExitStatus::No,
             Self::ReauthorizationRequired => ExitStatus::Reauthorize,
             Self::Misconfigured => ExitStatus::Configuration,
             Self::Unavailable => ExitStatus::Passing,

@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Read as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::Path;
 
 use tempfile::TempPath;
@@ -90,6 +90,81 @@ pub(super) fn open_to_write(path: &Path) -> io::Result<File> {
 /// Creates a file that must not exist, readable by its owner alone.
 pub(super) fn create(path: &Path) -> io::Result<File> {
     private(OpenOptions::new().read(true).write(true).create_new(true)).open(path)
+}
+
+/// Opens a file that exists, for appending and, where that is allowed, for reading. Never waits for
+/// somebody at the other end.
+pub(super) fn open_to_append(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        options.custom_flags(flags.bits().cast_signed());
+    }
+    match options.read(true).open(path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => options.read(false).open(path),
+        opened => opened,
+    }
+}
+
+/// Creates a file that must not exist, for appending and reading, for its owner alone.
+pub(super) fn create_to_append(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = private(options.read(true).append(true).create_new(true)).open(path)?;
+    // A umask can take the owner's own rights. Where modes cannot be set, there are none.
+    #[cfg(unix)]
+    let _ = set_mode(&file, 0o600);
+    Ok(file)
+}
+
+/// Appends in one system call; says how many bytes the system took.
+pub(super) fn append(mut file: &File, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match file.write(bytes) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            written => return written,
+        }
+    }
+}
+
+/// The last byte of a file; `None` where it is empty, cannot be read, or is no file.
+pub(super) fn last_byte(file: &File) -> Option<u8> {
+    let metadata = file.metadata().ok()?;
+    let last = metadata
+        .len()
+        .checked_sub(1)
+        .filter(|_| metadata.is_file())?;
+    let mut byte = [0];
+    (read_at(file, &mut byte, last).ok()? == 1).then_some(byte[0])
+}
+
+/// Whether this is a device that takes bytes one after another, such as `/dev/null`.
+pub(super) fn is_character_device(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt as _;
+        fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_char_device())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
+    }
+}
+
+/// Whether two paths lead to one file or folder, which exists.
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
+    #[cfg(unix)]
+    let identity = |path| {
+        use std::os::unix::fs::MetadataExt as _;
+        fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
+    };
+    #[cfg(not(unix))]
+    let identity = |path| fs::canonicalize(path);
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Creates a folder, and those above it, for its owner alone.

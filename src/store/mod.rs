@@ -11,6 +11,8 @@
 //! 6. What cannot be saved goes to [`write_rescue`], and the next run finds it with
 //!    [`find_rescue`].
 //!
+//! Beside all that, [`AppendLog`] is a file that lines are added to.
+//!
 //! After a crash at any instant the file holds the old contents or the new, whole. Where renaming
 //! is impossible ([`Way::Overwrite`]) the promise is weaker: the new contents lie whole in a
 //! sibling, and the next run finishes the copy.
@@ -19,6 +21,7 @@
 //! environment, the network, the ladder, and any thought about what a token is good for. All of it
 //! blocks. Every change to the disk goes through the few functions of one private module, `disk`.
 
+mod append;
 mod disk;
 pub mod dotenv_text;
 mod intent;
@@ -35,6 +38,7 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
+pub use append::AppendLog;
 pub use intent::{Intent, OpenIntent};
 pub use lock::{Attempt, StoreLock, peek_intent, try_lock};
 pub use place::{MAX_FILE_SIZE, Place};
@@ -122,6 +126,20 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// The file is one of those that this program keeps tokens in, or needs for that.
+    #[error("{} cannot be a log, it has another use", path.display())]
+    NotALog {
+        /// As the user wrote it.
+        path: PathBuf,
+    },
+    /// A line cannot be added to a log.
+    #[error("cannot append to {}", path.display())]
+    CannotAppend {
+        /// As the user wrote it.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A copy that an earlier run began cannot be finished.
     #[error("cannot finish an earlier save of {}, which lies whole in {}", path.display(), pending.display())]
     CannotFinish {
@@ -153,6 +171,7 @@ impl StoreError {
         match self {
             Self::Directory { .. } | Self::NotAFile { .. } => "name a regular file instead",
             Self::MissingFolder { .. } => "create the folder, or correct the path",
+            Self::NotALog { .. } => "name another file for the log",
             Self::TooLarge { .. } => "check that this is the file you meant",
             Self::NotUtf8 { .. } => "save the file as UTF-8",
             Self::DamagedRescue { .. } => "look at the file, then remove it",
@@ -164,6 +183,7 @@ impl StoreError {
             | Self::CannotRecord { source, .. }
             | Self::CannotPrepare { source, .. }
             | Self::CannotSave { source, .. }
+            | Self::CannotAppend { source, .. }
             | Self::CannotFinish { source, .. } => match source.kind() {
                 ErrorKind::PermissionDenied => {
                     "let the user who runs this write the file and its folder"

@@ -1,6 +1,6 @@
 //! Where a user's file lies, and the names of what lies beside it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -138,6 +138,33 @@ impl Place {
         self.sibling(".rescue.json")
     }
 
+    /// `data-sources.log`: what was done to data sources, where no other log is named.
+    #[must_use]
+    pub fn operation_log(&self) -> PathBuf {
+        self.file.with_file_name("data-sources.log")
+    }
+
+    /// Whether `file` is this file or one of ours beside it, by name or by another link to it.
+    /// A symlink that `file` itself may be is followed where it leads to something.
+    #[must_use]
+    pub fn owns(&self, file: &Path) -> bool {
+        let ours = [
+            self.file.clone(),
+            self.lock_file(),
+            self.state_file(),
+            self.pending_file(),
+            self.rescue_file(),
+        ];
+        let is_named = |name: &OsStr| {
+            let temp = self.temp_prefix();
+            ours.iter().any(|ours| ours.file_name() == Some(name))
+                || name.as_encoded_bytes().starts_with(temp.as_encoded_bytes())
+        };
+        file.file_name().is_some_and(is_named)
+            && disk::is_same(self.folder(), disk::folder_of(file))
+            || ours.iter().any(|ours| disk::is_same(ours, file))
+    }
+
     /// What the names of temporary files begin with; a random end follows.
     pub(super) fn temp_prefix(&self) -> OsString {
         self.name_with(".tmp.")
@@ -253,6 +280,7 @@ mod tests {
         assert_eq!(place.state_file(), beside(".env.state.json"));
         assert_eq!(place.pending_file(), beside(".env.pending"));
         assert_eq!(place.rescue_file(), beside(".env.rescue.json"));
+        assert_eq!(place.operation_log(), beside("data-sources.log"));
         assert_eq!(place.temp_prefix(), ".env.tmp.");
         assert_eq!(place.read().unwrap().as_deref(), Some("KEY=value\n"));
     }
@@ -355,6 +383,45 @@ mod tests {
         put(&place.pending_file(), "whole");
         assert_eq!(place.read_whole().unwrap().as_deref(), Some("whole"));
         assert_eq!(place.read().unwrap().as_deref(), Some("tor"));
+    }
+
+    #[test]
+    fn a_file_of_ours_is_known_under_any_name() {
+        let (folder, place) = place("A=1");
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("sub")).unwrap();
+        for ours in [
+            ".env",
+            "sub/../.env",
+            ".env.lock",
+            ".env.state.json",
+            ".env.pending",
+            ".env.rescue.json",
+            ".env.tmp.",
+            ".env.tmp.a1",
+        ] {
+            assert!(place.owns(&at(ours)), "{ours}");
+        }
+        for other in [
+            "data-sources.log",
+            ".env.log",
+            ".envrc",
+            "env",
+            "sub/.env",
+            "none/.env",
+            "",
+        ] {
+            assert!(!place.owns(&at(other)), "{other}");
+        }
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(".", at("link")).unwrap();
+            std::os::unix::fs::symlink(".env", at("sub/../soft")).unwrap();
+            fs::hard_link(place.file(), at("hard")).unwrap();
+            for name in ["link/.env.lock", "soft", "hard"] {
+                assert!(place.owns(&at(name)), "{name}");
+            }
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Answer, Body, DeviceAuthorization, Exchange, NoAnswer, Reply};
 use crate::backoff;
 use crate::ladder::Outcome;
+use crate::masked::masked_text;
 use crate::token::{AccessToken, DeviceCode, Issued, RefreshToken, one_line, plain_line};
 
 /// Which question a reply answers.
@@ -39,6 +40,8 @@ pub enum Question {
     Validation,
     /// `GET /v1/authorizations/tokenExpiry`.
     Expiry,
+    /// A call of any other resource.
+    Resource,
 }
 
 /// Why an outcome is what it is, where a caller would act differently on it.
@@ -66,6 +69,12 @@ pub enum Cause {
     SlowDown,
     /// The person has said no.
     Denied,
+    /// 404 or 410: there is no such resource.
+    NotFound,
+    /// 423: this one resource is in somebody else's hands.
+    Locked,
+    /// 409 or 425: somebody else is at it.
+    Conflict,
     /// Another refusal in Webex's or RFC 6749's shape.
     Refused,
     /// Webex is busy, down or in maintenance, and said so before acting.
@@ -191,6 +200,53 @@ pub fn judge_expiry(exchange: &Exchange, now: Timestamp) -> (Judged, Option<Time
     (judge(Question::Expiry, exchange, now), None)
 }
 
+/// Judges the reply to a call of a resource. A 2xx is an answer, whatever is in it: its body is the
+/// caller's to read.
+#[must_use]
+pub fn judge_resource(exchange: &Exchange, now: Timestamp) -> Judged {
+    match &exchange.reply {
+        Reply::Answer(answer) if answer.is_success() => {
+            let (outcome, cause, why) = match &answer.body {
+                Body::Whole(_) => (Outcome::Accepted, Cause::Given, None),
+                Body::TooLarge => {
+                    let why = "the answer is over 32 MiB";
+                    (Outcome::GivenUp, Cause::Unusable, Some(why))
+                }
+                Body::Beginning(_) | Body::CutShort(_) => {
+                    let why = "the answer was cut short";
+                    (Outcome::Doubtful, Cause::Unusable, Some(why))
+                }
+            };
+            Judged::of(answer, outcome, cause, why).without(&exchange.secrets)
+        }
+        _ => judge(Question::Resource, exchange, now),
+    }
+}
+
+/// Judges the reply to a request for the keys of an issuer, and takes the body out of it, or says
+/// in one line why there is none.
+///
+/// # Errors
+///
+/// The issuer did not answer with a whole body.
+pub fn judge_keys(exchange: &Exchange, now: Timestamp) -> Result<Vec<u8>, String> {
+    if let Reply::Answer(answer) = &exchange.reply
+        && answer.is_success()
+    {
+        return match &answer.body {
+            Body::Whole(body) => Ok(body.clone()),
+            Body::TooLarge => Err("the answer is over 1 MiB".to_owned()),
+            Body::Beginning(_) | Body::CutShort(_) => Err("the answer was cut short".to_owned()),
+        };
+    }
+    let judged = judge(Question::Resource, exchange, now);
+    let why = judged.error.unwrap_or_else(|| "no reason given".to_owned());
+    Err(match judged.http_status {
+        Some(status) if !why.starts_with("HTTP ") => format!("HTTP {status}: {why}"),
+        _ => why,
+    })
+}
+
 impl Judged {
     fn of(answer: &Answer, outcome: Outcome, cause: Cause, error: Option<&str>) -> Self {
         Self {
@@ -260,6 +316,10 @@ fn classify(question: Question, status: u16, said: &Said) -> (Outcome, Cause) {
             (Outcome::Unavailable, Cause::Undecided)
         }
         _ if said.mentions_token_limit() => (Outcome::GivenUp, Cause::TokenLimit),
+        423 if question == Question::Resource => (Outcome::Unavailable, Cause::Locked),
+        404 | 410 if question == Question::Resource && said.is_empty => {
+            (Outcome::GivenUp, Cause::NotFound)
+        }
         423 | 429 | 503 => (Outcome::Unavailable, Cause::Busy),
         408 | 500..=599 => (Outcome::Doubtful, Cause::Failed),
         400..=499 if said.shape == Shape::Neither => (Outcome::Unavailable, Cause::Intermediary),
@@ -284,15 +344,19 @@ fn classify_refusal(question: Question, status: u16, said: &Said) -> (Outcome, C
         (Question::Mint, 401) if said.speaks_of_client() => {
             (Outcome::Misconfigured, Cause::BadMintInput)
         }
-        (Question::Mint | Question::Validation | Question::Expiry, 401) => {
+        (Question::Mint | Question::Validation | Question::Expiry | Question::Resource, 401) => {
             (Outcome::Rejected, Cause::DeadCredential)
         }
         (Question::Mint, 400 | 404) => (Outcome::Misconfigured, Cause::BadMintInput),
-        (Question::Mint | Question::Validation | Question::Expiry, 403) => {
+        (Question::Mint | Question::Validation | Question::Expiry | Question::Resource, 403) => {
             (Outcome::Forbidden, Cause::NotAllowed)
         }
+        (Question::Resource, 404 | 410) => (Outcome::GivenUp, Cause::NotFound),
+        (Question::Resource, 409 | 425) => (Outcome::GivenUp, Cause::Conflict),
         // A look at a token that is refused for another reason says nothing about the token.
-        (Question::Validation | Question::Expiry, _) => (Outcome::GivenUp, Cause::Refused),
+        (Question::Validation | Question::Expiry | Question::Resource, _) => {
+            (Outcome::GivenUp, Cause::Refused)
+        }
         (Question::Grant | Question::Mint, _) => (Outcome::Rejected, Cause::Refused),
     }
 }
@@ -326,6 +390,8 @@ enum Shape {
 /// What an error body says.
 struct Said {
     shape: Shape,
+    /// Whether there is no body at all.
+    is_empty: bool,
     /// RFC 6749's `error`, or nothing.
     code: String,
     /// Messages and descriptions, each once, in order.
@@ -367,6 +433,7 @@ impl Said {
         };
         Self {
             shape,
+            is_empty: answer.body.is_empty(),
             code: code.to_owned(),
             texts,
         }
@@ -552,13 +619,15 @@ fn looks_like_json(answer: &Answer) -> Result<(), &'static str> {
     parsed.map(drop).map_err(|_| "the answer is not JSON")
 }
 
-/// What is shown of a text that came over the network: one line of at most 300 characters, nothing
-/// at all where it repeats eight or more characters of a secret, and no word that looks like one.
+/// What is shown of a text that came over the network: one line of at most 300 characters, its URLs
+/// without what is secret in them, nothing at all where the rest repeats eight or more characters of
+/// a secret, and no word that looks like one.
 pub(super) fn scrub(text: &str, secrets: &[SecretString]) -> String {
-    if repeats_any(text, secrets) {
+    let shown = masked_text(text);
+    if repeats_any(&shown, secrets) {
         return "(what the server said is withheld: it repeats a secret)".to_owned();
     }
-    one_line(text)
+    one_line(&shown)
 }
 
 /// Whether `text` holds eight characters in a row of a secret, or all of a shorter one, in any case.

@@ -7,9 +7,11 @@
 mod access_token;
 mod applications;
 mod authorizations;
+mod call;
 mod data_sources;
 mod device;
 pub mod judge;
+mod keys;
 
 use std::error::Error as _;
 use std::fmt;
@@ -18,12 +20,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{HeaderMap, LINK, LOCATION, RETRY_AFTER};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 pub(crate) use access_token::{CodeExchange, Grant};
 pub(crate) use applications::Mint;
+pub use call::{Call, Method};
 pub use device::DeviceAuthorization;
 pub(crate) use device::DevicePoll;
 
@@ -35,6 +38,9 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The largest token reply that is read.
 const MAX_REPLY: usize = 1024 * 1024;
+
+/// The largest reply of a resource that is read: ten thousand data sources are 13 MB.
+const MAX_RESOURCE: usize = 32 * 1024 * 1024;
 
 /// How much of a validation's answer is read: enough to see that it is JSON.
 const MAX_BEGINNING: usize = 64 * 1024;
@@ -59,6 +65,8 @@ pub struct Answer {
     pub location_host: Option<String>,
     /// `Retry-After`, as it stands.
     pub retry_after: Option<String>,
+    /// The target of `Link` with `rel="next"` (RFC 8288).
+    pub next: Option<Url>,
     /// The header `trackingid`.
     pub tracking_header: Option<String>,
     /// The body, as much of it as is read.
@@ -158,6 +166,8 @@ impl Exchange {
 enum Reading {
     /// All of it, if it is at most [`MAX_REPLY`].
     Whole,
+    /// All of it, if it is at most [`MAX_RESOURCE`].
+    Resource,
     /// The first [`MAX_BEGINNING`] bytes.
     Beginning,
 }
@@ -234,6 +244,7 @@ impl Client {
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
+            .read_timeout(REQUEST_TIMEOUT)
             .no_proxy();
         if let Some(url) = &connection.proxy {
             let except = connection.no_proxy.as_deref();
@@ -247,6 +258,11 @@ impl Client {
             base_url: connection.base_url.clone(),
             token_url: connection.token_url.clone(),
         })
+    }
+
+    /// The API's base.
+    pub(crate) fn base_url(&self) -> &Url {
+        &self.base_url
     }
 
     /// Sends `prepared` once and reads what is wanted of the answer.
@@ -270,23 +286,29 @@ impl Client {
         };
         let headers = response.headers();
         let location = text(headers, LOCATION.as_str());
+        let links = headers.get_all(LINK).iter();
+        let links = links.filter_map(|value| value.to_str().ok());
         let mut answer = Answer {
             status: response.status().as_u16(),
             host: response.url().authority().to_owned(),
             location_host: location.and_then(|to| host_of(response.url(), &to)),
             retry_after: text(headers, RETRY_AFTER.as_str()),
+            next: call::next_link(links, response.url()),
             tracking_header: text(headers, "trackingid"),
             body: Body::TooLarge,
         };
         let most = match reading {
             Reading::Beginning if response.status().is_success() => MAX_BEGINNING,
-            Reading::Beginning | Reading::Whole => MAX_REPLY,
+            Reading::Resource if response.status().is_success() => MAX_RESOURCE,
+            Reading::Beginning | Reading::Resource | Reading::Whole => MAX_REPLY,
         };
-        let mut bytes = Vec::new();
+        let announced = response.content_length().unwrap_or(0);
+        let announced = usize::try_from(announced).unwrap_or(usize::MAX);
+        let mut bytes = Vec::with_capacity(announced.min(most));
         answer.body = loop {
             match response.chunk().await {
                 Ok(Some(chunk)) if bytes.len() + chunk.len() > most => match reading {
-                    Reading::Whole => break Body::TooLarge,
+                    Reading::Whole | Reading::Resource => break Body::TooLarge,
                     Reading::Beginning => {
                         bytes.extend_from_slice(&chunk[..most - bytes.len()]);
                         break Body::Beginning(bytes);

@@ -25,6 +25,7 @@ fn bare(status: u16, body: Body) -> Answer {
         host: "webex.example".to_owned(),
         location_host: None,
         retry_after: None,
+        next: None,
         tracking_header: None,
         body,
     }
@@ -65,17 +66,19 @@ fn judged(question: Question, exchange: &Exchange) -> (Outcome, Cause) {
         }
         Question::Validation => judge_validation(exchange, now()),
         Question::Expiry => judge_expiry(exchange, now()).0,
+        Question::Resource => judge_resource(exchange, now()),
     };
     (judged.outcome, judged.cause)
 }
 
-const QUESTIONS: [Question; 6] = [
+const QUESTIONS: [Question; 7] = [
     Question::Grant,
     Question::Code,
     Question::DeviceAuthorization,
     Question::Mint,
     Question::Validation,
     Question::Expiry,
+    Question::Resource,
 ];
 
 #[test]
@@ -86,7 +89,6 @@ fn some_statuses_mean_the_same_whatever_was_asked_and_whatever_they_say() {
         (304, Unavailable, Cause::Intermediary),
         (407, ProxyRefused, Cause::Proxy),
         (408, Doubtful, Cause::Failed),
-        (423, Unavailable, Cause::Busy),
         (429, Unavailable, Cause::Busy),
         (500, Doubtful, Cause::Failed),
         (502, Doubtful, Cause::Failed),
@@ -216,6 +218,10 @@ fn a_refusal_in_neither_shape_was_not_written_by_webex() {
     for body in bodies {
         for question in QUESTIONS {
             for status in [400, 401, 403, 404, 451] {
+                // What has no body at all is gone, whoever says so.
+                if question == Question::Resource && status == 404 && body.is_empty() {
+                    continue;
+                }
                 let answer = bare(status, body.clone());
                 assert_eq!(
                     judged(question, &exchange(Reply::Answer(answer))),
@@ -541,6 +547,26 @@ fn a_text_that_repeats_eight_characters_of_a_secret_is_withheld() {
 }
 
 #[test]
+fn a_url_that_is_quoted_loses_what_is_secret_in_it_and_nothing_else() {
+    let scrub = |text: &str| scrub(text, &[CLIENT_SECRET.into(), "hunter2-password".into()]);
+    let table = [
+        (
+            "url https://u:hunter2-password@h.example:8443/ds/1?sig=a1b2c3d4e5f6#x is not of h.example",
+            "url https://***@h.example:8443/ds/1?***#*** is not of h.example",
+        ),
+        (
+            "schemaId 5397013b-7920-4ffc-807c-e8a3e0a18f43 is unknown, see https://h.example/docs/a.",
+            "schemaId 5397013b-7920-4ffc-807c-e8a3e0a18f43 is unknown, see https://h.example/docs/a.",
+        ),
+        ("h.example/?hunter2-password", WITHHELD),
+        ("https://h.example/hunter2-password?a", WITHHELD),
+    ];
+    for (text, shown) in table {
+        assert_eq!(scrub(text), shown, "{text}");
+    }
+}
+
+#[test]
 fn a_short_secret_is_withheld_whole_and_a_tiny_one_is_in_every_word() {
     let short = [SecretString::from("k3y!x")];
     assert_eq!(scrub("it was k3y!x", &short), WITHHELD);
@@ -810,4 +836,67 @@ fn the_scopes_of_a_reply_are_told_where_it_names_them() {
         granted_scopes(&whole(200, &json!({ "access_token": "t" }))),
         None
     );
+}
+
+#[test]
+fn a_resource_is_there_or_not_or_refused() {
+    use Outcome::*;
+    let rows = [
+        (400, GivenUp, Cause::Refused),
+        (401, Rejected, Cause::DeadCredential),
+        (403, Forbidden, Cause::NotAllowed),
+        (404, GivenUp, Cause::NotFound),
+        (409, GivenUp, Cause::Conflict),
+        (410, GivenUp, Cause::NotFound),
+        (415, GivenUp, Cause::Refused),
+        (423, Unavailable, Cause::Locked),
+        (425, GivenUp, Cause::Conflict),
+        (428, GivenUp, Cause::Refused),
+    ];
+    for (status, outcome, cause) in rows {
+        let exchange = whole(status, &webex("because"));
+        assert_eq!(
+            judged(Question::Resource, &exchange),
+            (outcome, cause),
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn what_a_resource_answers_is_taken_whole_or_not_at_all() {
+    use Outcome::*;
+    let rows = [
+        (text("anything at all"), (Accepted, Cause::Given)),
+        (Body::Whole(Vec::new()), (Accepted, Cause::Given)),
+        (Body::TooLarge, (GivenUp, Cause::Unusable)),
+        (Body::CutShort(Vec::new()), (Doubtful, Cause::Unusable)),
+    ];
+    for (body, expected) in rows {
+        let exchange = ok(body);
+        assert_eq!(judged(Question::Resource, &exchange), expected);
+    }
+}
+
+#[test]
+fn what_is_not_there_may_be_so_without_a_word() {
+    for status in [404, 410] {
+        let answer = exchange(Reply::Answer(bare(status, Body::Whole(Vec::new()))));
+        assert_eq!(
+            judged(Question::Resource, &answer),
+            (Outcome::GivenUp, Cause::NotFound)
+        );
+    }
+}
+
+#[test]
+fn only_a_resource_is_locked_all_else_is_busy() {
+    let locked = whole(423, &webex("because"));
+    for question in QUESTIONS {
+        let cause = match question {
+            Question::Resource => Cause::Locked,
+            _ => Cause::Busy,
+        };
+        assert_eq!(judged(question, &locked), (Outcome::Unavailable, cause));
+    }
 }
