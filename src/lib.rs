@@ -13,6 +13,7 @@ pub mod manager;
 pub mod masked;
 pub mod remedy;
 pub mod setup;
+pub mod sources;
 pub mod store;
 pub mod token;
 pub mod webex;
