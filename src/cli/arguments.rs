@@ -13,36 +13,44 @@ use crate::config::{Setting, duration, positive_duration};
 #[derive(Args, Debug)]
 pub(super) struct Common {
     /// Configuration file [default: token-config.json]
-    #[arg(long, value_name = "PATH", help_heading = "Settings")]
+    #[arg(long, global = true, value_name = "PATH", help_heading = "Settings")]
     pub(super) config: Option<PathBuf>,
 
     /// File that holds the tokens [default: .env]
-    #[arg(long, value_name = "PATH", help_heading = "Settings")]
+    #[arg(long, global = true, value_name = "PATH", help_heading = "Settings")]
     pub(super) env_file: Option<PathBuf>,
 
     #[arg(
         long,
+        global = true,
         value_name = "URL",
         help = "Base URL of the Webex API [default: https://webexapis.com/v1]",
         help_heading = "Settings"
     )]
     pub(super) api_base_url: Option<String>,
 
-    /// Answer with one JSON document, described in the README
-    #[arg(long, help_heading = "Output")]
+    /// Answer in JSON, described in the README
+    #[arg(long, global = true, help_heading = "Output")]
     pub(super) json: bool,
 
     /// Say on stderr what is being done; twice for more
-    #[arg(short, long, action = ArgAction::Count, help_heading = "Output")]
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Output")]
     pub(super) verbose: u8,
 
     /// Say nothing but errors
-    #[arg(short, long, conflicts_with = "verbose", help_heading = "Output")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "verbose",
+        help_heading = "Output"
+    )]
     pub(super) quiet: bool,
 
     /// When to use color
     #[arg(
         long,
+        global = true,
         value_name = "WHEN",
         default_value_t = ColorChoice::Auto,
         help_heading = "Output"

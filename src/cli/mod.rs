@@ -4,6 +4,8 @@
 //! unless `--json` makes it the answer.
 
 mod arguments;
+mod data_sources;
+mod dialogue;
 mod output;
 mod setup;
 mod signals;
@@ -26,10 +28,12 @@ use self::output::{Palette, Style};
 use crate::clock::Clock;
 use crate::config::{Environment, Flags, Sources};
 use crate::manager::{self, Limits, Need, Probe, Stop};
+use crate::masked::masked_text;
 use crate::remedy::ExitStatus;
 use crate::token::without_tokens;
 
 pub use self::arguments::{check_token_command, refresh_token_command, setup_oauth_command};
+pub use self::data_sources::arguments::data_sources_command;
 
 /// `refresh_token`: climbs the ladder once.
 ///
@@ -79,6 +83,20 @@ pub fn setup_oauth(
     ))
 }
 
+/// `data-sources`: manages data sources and keeps them alive.
+///
+/// `arguments` begin with the program's name.
+pub fn data_sources(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: Environment,
+) -> ExitCode {
+    finish(run(
+        arguments,
+        environment,
+        |arguments, sources, terminal| data_sources::run(&arguments, sources, terminal),
+    ))
+}
+
 /// Where to write, and how.
 #[derive(Clone, Copy)]
 struct Terminal {
@@ -96,7 +114,7 @@ fn run<A: Parser + AsRef<Common>>(
     let arguments = match A::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(mut error) => {
-            withhold_tokens(&mut error);
+            withhold_secrets(&mut error);
             // Also how `--help` and `--version` are answered.
             unless_nobody_reads(error.print()).context("cannot write")?;
             return Ok(u8::try_from(error.exit_code()).unwrap_or(ExitStatus::Usage as u8));
@@ -123,13 +141,20 @@ fn run<A: Parser + AsRef<Common>>(
     program(arguments, &sources, terminal)
 }
 
-/// Takes what looks like a token out of what clap quotes: nobody should pass one, and who did needs
-/// no second copy in a log.
-fn withhold_tokens(error: &mut clap::Error) {
+/// Takes what looks like a token, and what is secret in a URL, out of what clap quotes: nobody should
+/// pass a token, and who did needs no second copy in a log.
+fn withhold_secrets(error: &mut clap::Error) {
+    let shown = |text: &str| without_tokens(&masked_text(text));
     let withheld: Vec<_> = error
         .context()
         .filter_map(|(kind, value)| match value {
-            ContextValue::String(text) => Some((kind, ContextValue::String(without_tokens(text)))),
+            ContextValue::String(text) => Some((kind, ContextValue::String(shown(text)))),
+            // Advice, which is of no use without what it is about.
+            ContextValue::StyledStrs(advice) => {
+                let mut advice = advice.clone();
+                advice.retain(|text| shown(&text.to_string()) == text.to_string());
+                Some((kind, ContextValue::StyledStrs(advice)))
+            }
             _ => None,
         })
         .collect();
@@ -224,6 +249,7 @@ fn check(arguments: &CheckToken, sources: &Sources, terminal: Terminal) -> anyho
 }
 
 fn complain(text: &str) {
+    terminal::erase_note();
     let text = terminal::fitted(text, &io::stderr());
     // Not `eprint!`: it panics where nobody reads.
     let _ = io::stderr().write_all(text.as_bytes());
@@ -251,10 +277,13 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 fn write_out(text: &str) -> anyhow::Result<()> {
+    write_bytes_out(text.as_bytes())
+}
+
+fn write_bytes_out(bytes: &[u8]) -> anyhow::Result<()> {
+    terminal::erase_note();
     let mut stdout = io::stdout().lock();
-    let written = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
     unless_nobody_reads(written).context("cannot write the answer")
 }
 

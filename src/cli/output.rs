@@ -16,6 +16,7 @@ use crate::manager::{
 };
 use crate::remedy::{ExitStatus, Remedy};
 use crate::store::Credential;
+use crate::token::escaped;
 
 /// The version of `--json`; it changes when a field changes its meaning or goes away.
 pub(super) const JSON_VERSION: u32 = 1;
@@ -112,7 +113,7 @@ fn complaint(message: &str, remedy: Option<&Remedy>, palette: Palette) -> String
 }
 
 /// `expires 2026-12-05 11:59 UTC, in 13 days`.
-fn expires(at: Timestamp, left: SignedDuration) -> String {
+pub(super) fn expires(at: Timestamp, left: SignedDuration) -> String {
     let date = lifetime::date(at);
     if left.is_positive() {
         format!("expires {date}, in {}", roughly(left))
@@ -166,15 +167,19 @@ pub(super) fn status(status: &Status, palette: Palette) -> String {
         );
     }
     if let Some(date) = status.human_needed_by {
-        let left = date.duration_since(status.now);
-        let _ = writeln!(
-            text,
-            "a human is needed by {} (in {}), unless a refresh extends it",
-            lifetime::date(date),
-            roughly(left)
-        );
+        text += &human_needed(date, status.now);
+        text.push('\n');
     }
     text
+}
+
+/// `a human is needed by 2027-02-19 11:59 UTC (in 90 days), unless a refresh extends it`.
+pub(super) fn human_needed(by: Timestamp, now: Timestamp) -> String {
+    format!(
+        "a human is needed by {} (in {}), unless a refresh extends it",
+        lifetime::date(by),
+        roughly(by.duration_since(now))
+    )
 }
 
 /// The status in one line, and below it what is wrong with the settings.
@@ -406,9 +411,14 @@ pub(super) fn with_problems(message: &str, problems: &[String]) -> String {
 }
 
 pub(super) fn document(document: &impl Serialize) -> String {
-    let mut text = serde_json::to_string_pretty(document).expect("plain data has a form in JSON");
-    text.push('\n');
-    text
+    let text = serde_json::to_string_pretty(document).expect("plain data has a form in JSON");
+    escaped(&text) + "\n"
+}
+
+/// A document of which there are many, one to a line.
+pub(super) fn json_line(document: &impl Serialize) -> String {
+    let text = serde_json::to_string(document).expect("plain data has a form in JSON");
+    escaped(&text) + "\n"
 }
 
 pub(super) fn rfc3339(at: Timestamp) -> String {

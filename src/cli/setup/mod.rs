@@ -6,7 +6,6 @@
 mod browser;
 mod consenting;
 mod device;
-mod dialogue;
 mod end;
 mod given;
 mod summary;

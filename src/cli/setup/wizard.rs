@@ -7,10 +7,10 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::browser::Visitor;
-use super::dialogue::{Dialogue, Gone};
 use super::end::{self, End, Outcome};
 use super::voice::{self, Voice};
 use crate::cli::arguments::SetupOauth;
+use crate::cli::dialogue::{Dialogue, Gone, Question};
 use crate::cli::{Terminal, terminal as tty};
 use crate::clock::Clock;
 use crate::config::{Origin, Problem, ProblemKind, RedirectUri, Setting, Settings, Sources};
@@ -131,8 +131,8 @@ impl<'a> Wizard<'a> {
                 Step::Choose => {
                     let limits = self.limits();
                     self.voice.note(&format!("\n{}\n", questions::CHOICE));
-                    let ways = &questions::WAYS;
-                    let way = self.dialogue.choose(questions::WAY, ways, &limits);
+                    let ways = questions::WAYS.map(|(way, text)| (way, text.to_owned()));
+                    let way = self.dialogue.choose(questions::WAY, ways.into(), &limits);
                     self.known.way = Some(way.await?);
                 }
                 Step::Consent => self.consent(&found).await?,
@@ -183,6 +183,11 @@ impl<'a> Wizard<'a> {
                 judged.map(drop).map_err(|slip| slip.to_string())
             };
             let question = questions::question(setting);
+            let question = Question {
+                label: question.label,
+                is_secret: question.is_secret,
+                suggestion: None,
+            };
             let answer = self.dialogue.ask(question, judge, &limits).await?;
             for (setting, value) in questions::settings(setting, answer.trim().to_owned()) {
                 fingerprints.insert(setting, Fingerprint::of(&value));
