@@ -47,6 +47,10 @@ fn the_story_climbs_every_rung_and_falls_off_the_last() {
         "from the personal access token",
         "[exit code 0]",
         "[Webex saw no request]",
+        "expired 3 hours ago",
+        "done: 5 extended, 1 disabled, 2 not due",
+        "[exit code 0]",
+        "24 hours left",
     ] {
         let Some(at) = rest.find(beat) else {
             panic!("{beat:?} does not come next in:\n{told}");
@@ -62,10 +66,21 @@ fn the_story_climbs_every_rung_and_falls_off_the_last() {
 fn what_the_narrator_says_fits_a_narrow_terminal() {
     let output = example(&[]);
 
-    let by_a_program = |line: &str| line.contains(": ") || line.starts_with("  ");
-    for line in stdout(&output).lines().filter(|line| !by_a_program(line)) {
-        assert!(line.len() <= 60, "{line}");
+    let mut by_a_program = false;
+    let mut lines = 0;
+    for line in stdout(&output).lines() {
+        if line.starts_with("[exit code ") {
+            by_a_program = false;
+        }
+        if !by_a_program {
+            lines += 1;
+            assert!(line.len() <= 60, "{line}");
+        }
+        if line.starts_with("$ ") && line != "$ cat .env" {
+            by_a_program = true;
+        }
     }
+    assert!(lines > 50, "{lines} lines");
 }
 
 #[test]
@@ -236,9 +251,66 @@ fn one_command_answers_alone_and_its_exit_code_is_the_examples() {
 
     for wrong in [
         &["refresh_token", "--no-such-flag"][..],
+        &["data-sources", "--no-such-flag"],
         &["setup_oauth", "--no-such-flag"],
         &["no_such_program"],
     ] {
         assert_eq!(example(wrong).status.code(), Some(2), "{wrong:?}");
     }
+}
+
+/// A command of `data-sources` with `--json`, and what it answers.
+fn data_sources(arguments: &[&str]) -> serde_json::Value {
+    let output = example(&[&["data-sources", "--json"], arguments].concat());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    serde_json::from_slice(&output.stdout).expect("nothing but one document")
+}
+
+#[test]
+fn the_data_sources_show_every_state_and_do_not_change_their_ids() {
+    let listed = data_sources(&["list"]);
+    let of_all = |name: &str| -> Vec<String> {
+        let sources = listed["dataSources"].as_array().expect("a list");
+        let told = sources.iter().map(|source| source[name].as_str());
+        told.map(|text| text.unwrap_or_default().to_owned())
+            .collect()
+    };
+    let urgencies = of_all("urgency");
+    for urgency in ["expired", "ending", "due", "fine", "disabled"] {
+        assert!(urgencies.contains(&urgency.to_owned()), "{urgencies:?}");
+    }
+    assert_eq!(urgencies.len(), 8);
+    assert!(of_all("url").iter().any(|url| url.starts_with("wss://")));
+    let messages = of_all("errorMessage");
+    assert!(messages.iter().any(|message| message.contains("receiver")));
+    assert!(of_all("serviceName").iter().all(|name| !name.is_empty()));
+
+    // A next run is another sandbox, and knows them by the same names.
+    let extended = data_sources(&["extend", "3b1f"]);
+    assert_eq!(extended["extended"], 1);
+    let all = data_sources(&["extend", "--all"]);
+    assert_eq!(all["extended"], 5);
+    assert_eq!(all["failed"], 0);
+}
+
+#[test]
+fn what_the_help_gives_as_an_example_works_in_the_sandbox() {
+    let help = example(&["data-sources", "--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    let examples = stdout(&help).split("Examples:\n").nth(1).expect("examples");
+    let commands = examples
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("data-sources "));
+    let mut ran = 0;
+    // This one stays until it is told to stop.
+    for command in commands.filter(|command| *command != "watch") {
+        let arguments: Vec<_> = ["data-sources"]
+            .into_iter()
+            .chain(command.split(' '))
+            .collect();
+        let output = example(&arguments);
+        assert_eq!(output.status.code(), Some(0), "{command}: {output:?}");
+        ran += 1;
+    }
+    assert!(ran >= 3, "{ran} examples");
 }

@@ -3,8 +3,11 @@
 //!
 //! `cargo run --release --example sandbox` walks every rung of the ladder and shows what the
 //! operator would see. `… --example sandbox -- refresh_token --json` runs that one command with
-//! everything in working order, and ends with its exit code. `… --example sandbox -- setup_oauth`
-//! begins with next to nothing: it shows what the developer portal would, and runs the wizard.
+//! everything in working order, and ends with its exit code; `… --example sandbox -- data-sources
+//! list` finds data sources in every state. `… --example sandbox -- setup_oauth` begins with next to
+//! nothing: it shows what the developer portal would, and runs the wizard.
+
+mod data_sources;
 
 use std::ffi::OsString;
 use std::fs;
@@ -22,15 +25,19 @@ const USAGE: &str = "\
 Usage: sandbox                             walk every rung of the ladder
        sandbox refresh_token [ARGUMENTS]   run this one against a local Webex
        sandbox check_token [ARGUMENTS]     likewise
+       sandbox data-sources [ARGUMENTS]    likewise, with data sources in every state
        sandbox setup_oauth [ARGUMENTS]     set up from nothing, with a local Webex";
 
 /// The programs by name, each through the function that its binary calls.
-const PROGRAMS: [(&str, Program); 3] = [
+const PROGRAMS: [(&str, Program); 4] = [
     ("refresh_token", |arguments, environment| {
         cli::refresh_token(arguments, environment)
     }),
     ("check_token", |arguments, environment| {
         cli::check_token(arguments, environment)
+    }),
+    ("data-sources", |arguments, environment| {
+        cli::data_sources(arguments, environment)
     }),
     (SETUP_OAUTH, |arguments, environment| {
         cli::setup_oauth(arguments, environment)
@@ -59,6 +66,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let (pat, integration) = (demo.personal_access_token(), demo.integration());
     demo.configure(&pat, &integration)?;
     demo.store(&demo.sandbox.issue_service_app_tokens())?;
+    data_sources::populate(&demo.sandbox);
     Ok(program(arguments, environment()))
 }
 
@@ -371,6 +379,17 @@ fn tell_the_story() -> anyhow::Result<()> {
     demo.run(out, "refresh_token")?;
     demo.run(out, "check_token --offline")?;
 
+    out.scene("The data sources stay alive")?;
+    say(
+        "The token works: now for what the job is about. Webex stops delivering to a data source \
+         when its JWS expires, a day after its last update at most. Of ours, some are late:",
+    )?;
+    data_sources::populate(sandbox);
+    demo.run(out, "data-sources list")?;
+    say("What is past half of its life gets a new JWS, and nothing else about it changes:")?;
+    demo.run(out, "data-sources extend --all")?;
+    demo.run(out, "data-sources list")?;
+
     out.scene("Your turn")?;
     say("Any command line against a fresh local Webex:")?;
     for arguments in [
@@ -378,6 +397,10 @@ fn tell_the_story() -> anyhow::Result<()> {
         "refresh_token --force",
         "refresh_token --plan",
         "check_token",
+        "data-sources list",
+        "data-sources show 3b1f",
+        "data-sources watch",
+        "data-sources",
     ] {
         turn(arguments)?;
     }
@@ -483,16 +506,12 @@ impl Narrator {
             count => format!("[Webex saw {count} requests]"),
         };
         self.styled("2", &count)?;
-        for request in requests {
-            let status = request
-                .status
-                .map_or("-".to_owned(), |status| status.to_string());
-            let path = if request.path.starts_with("/v1/applications/") {
-                "/v1/applications/{appId}/token"
-            } else {
-                &request.path
+        let shown: Vec<_> = requests.iter().map(shown).collect();
+        for alike in shown.chunk_by(|one, next| one == next) {
+            let text = match alike.len() {
+                1 => alike[0].clone(),
+                times => format!("{}, {times} times", alike[0]),
             };
-            let text = format!("   {:<4} {path:<32} -> {status}", request.method);
             self.styled("2", &text)?;
         }
         line("")
@@ -512,4 +531,18 @@ impl Narrator {
         }
         line("")
     }
+}
+
+/// A request, as short as can be.
+fn shown(request: &webex_sandbox::Request) -> String {
+    let status = request
+        .status
+        .map_or("-".to_owned(), |status| status.to_string());
+    let below = |folder| request.path.strip_prefix(folder);
+    let path = match (below("/v1/applications/"), below("/v1/dataSources/")) {
+        (Some(_), _) => "/v1/applications/{appId}/token",
+        (_, Some(id)) if id != "schemas" => "/v1/dataSources/{id}",
+        _ => &request.path,
+    };
+    format!("   {:<4} {path:<32} -> {status}", request.method)
 }
