@@ -6,13 +6,22 @@
 mod support;
 
 use std::fs;
+#[cfg(unix)]
+use std::time::Duration;
 
+#[cfg(unix)]
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use webex_sandbox::{Endpoint, Fault, Sandbox};
 
+use support::data_sources::story;
 #[cfg(unix)]
 use support::device::Waiting;
-use support::{CHECK_TOKEN, REFRESH_TOKEN, SETUP_OAUTH, Story, Told, assert_no_piece};
+use support::{
+    CHECK_TOKEN, REFRESH_TOKEN, SETUP_OAUTH, Story, Told, assert_no_piece, assert_no_pieces,
+};
+#[cfg(unix)]
+use support::{DATA_SOURCES, disk};
 
 /// The endpoints that a climb asks, in its order.
 const ENDPOINTS: [Endpoint; 4] = [
@@ -165,6 +174,276 @@ fn a_server_may_quote_secrets_in_a_success() {
     a_server_quotes(200, &[2]);
 }
 
+/// What stands in the URL of a data source where nothing of it may be told.
+const PASSWORD: &str = "kVqXbLmWcRzT";
+const QUERY: &str = "hJnPdGsFyQxM";
+
+/// The URL of a data source with both in it.
+fn receiver() -> String {
+    format!("https://someone:{PASSWORD}@canary.example.com/in?key={QUERY}")
+}
+
+/// What such a data source has besides.
+const NONCE: &str = "wNfKpYtCvDjB-qLgMsHxRzXk";
+const API_KEY: &str = "cGvTnWbQyZmFdLpK";
+/// A JWS with nothing in it but a signature.
+const IN_A_PATH: &str = "eyJhbGciOiJSUzI1NiJ9.e30.zHqXvRtBnWkYpLcMdFgJsTwQ";
+
+/// Such a data source, as it is registered.
+fn registration() -> Value {
+    json!({
+        "audience": "AppOne",
+        "subject": "callAudioData",
+        "nonce": NONCE,
+        "schemaId": "5397013b-7920-4ffc-807c-e8a3e0a18f43",
+        "url": receiver(),
+        "tokenLifetimeMinutes": 60,
+        "x-receiver": { "apiKey": API_KEY, "credentials": { "user": API_KEY } },
+    })
+}
+
+#[test]
+fn a_server_may_quote_the_url_of_a_data_source() {
+    const WITHHELD: &str = "it repeats a secret";
+    let story = story();
+    let id = story.sandbox.register_data_source(&registration());
+    let url = format!("--url={}", receiver());
+    let register = [
+        "register",
+        "--schema=5397013b-7920-4ffc-807c-e8a3e0a18f43",
+        "--audience=AppOne",
+        "--subject=callAudioData",
+        "--lifetime=1h",
+        &url,
+    ];
+    let masked = "no https://***@canary.example.com/in?*** here";
+    let host = format!("{id} is not at canary.example.com/in");
+    let query = format!("canary.example.com/in?key={QUERY}");
+    for (endpoint, arguments, quoted, says) in [
+        (
+            Endpoint::RegisterDataSource,
+            &register[..],
+            &receiver(),
+            masked,
+        ),
+        (Endpoint::RegisterDataSource, &register, &query, WITHHELD),
+        (
+            Endpoint::UpdateDataSource,
+            &["extend", &id],
+            &receiver(),
+            masked,
+        ),
+        (
+            Endpoint::UpdateDataSource,
+            &["extend", &id],
+            &query,
+            WITHHELD,
+        ),
+        (Endpoint::UpdateDataSource, &["extend", &id], &host, &host),
+        (
+            Endpoint::ReadDataSource,
+            &["show", &id],
+            &receiver(),
+            masked,
+        ),
+        (Endpoint::DataSources, &["list"], &receiver(), masked),
+    ] {
+        let fault = json!({ "message": format!("no {quoted} here"), "trackingId": "R_1" });
+        let fault = Fault::body(400, "application/json", fault.to_string());
+        story.sandbox.script_always(endpoint, fault);
+        for more in [&[][..], &["--json", "-vv"]] {
+            let told = story.data_sources(&[arguments, more].concat());
+            assert_ne!(told.says(says).code, 0);
+            for secret in [PASSWORD, QUERY] {
+                assert_no_piece(&told.stdout, secret);
+                assert_no_piece(&told.stderr, secret);
+            }
+        }
+        story.sandbox.clear_faults();
+    }
+}
+
+/// The two ways in which a run is told.
+const VOICES: [&[&str]; 2] = [&["-v"], &["--json", "-vv"]];
+
+/// Runs `data-sources` and searches all that it has printed and left behind.
+#[track_caller]
+fn run_and_search(story: &Story, arguments: &[&str], voice: &[&str]) -> Told {
+    let told = story.data_sources(&[arguments, voice].concat());
+    let log = fs::read_to_string(story.path("data-sources.log")).unwrap_or_default();
+    let canaries = [PASSWORD, QUERY, API_KEY, IN_A_PATH].map(str::to_owned);
+    let secrets = [&story.secrets()[..], &canaries].concat();
+    for text in [&told.stdout, &told.stderr, &log] {
+        assert_no_pieces(text, &secrets);
+    }
+    for nonce in [story.nonces(), vec![NONCE.to_owned()]].concat() {
+        assert!(!log.contains(&nonce), "{nonce}: {log}");
+        // That one shows it on purpose.
+        let is_told = arguments[0] != "show" && told.stdout.contains(&nonce);
+        assert!(!is_told, "{nonce}: {}", told.stdout);
+    }
+    told
+}
+
+#[test]
+fn no_command_shows_a_secret_of_a_data_source() {
+    const SCHEMA: &str = "--schema=5397013b-7920-4ffc-807c-e8a3e0a18f43";
+    let story = story();
+    let id = story.sandbox.register_data_source(&registration());
+    let mut other = registration();
+    other["nonce"] = "another".into();
+    other["url"] = format!("wss://canary.example.com/of/{IN_A_PATH}/in").into();
+    let in_a_path = story.sandbox.register_data_source(&other);
+    other["nonce"] = "a third".into();
+    story.write("from.json", other.to_string());
+    let flags = ["--audience=A", "--subject=callAudioData", "--lifetime=1h"];
+    let url = format!("--url={}#{API_KEY}", receiver());
+    let message = format!("--error-message=see {} for {IN_A_PATH}", receiver());
+    let commands = [
+        &["list"][..],
+        &["list", "--expiring-within=2h"],
+        &["show", &id],
+        &["show", &in_a_path, "--no-verify"],
+        &["schemas"],
+        &[&["register", SCHEMA, &url][..], &flags].concat(),
+        &["register", "--from=from.json"],
+        &["extend", &id, &in_a_path],
+        &["extend", "--all"],
+        &["update", &id, "--audience=B", "--yes"],
+        &["update", &in_a_path, &url, "--yes"],
+        &["disable", &id, &message],
+        &["list"],
+        &["show", &id],
+        &["extend", &id],
+        &["enable", &id],
+    ];
+    for arguments in commands {
+        for voice in VOICES {
+            let told = run_and_search(&story, arguments, voice);
+            // What the file holds is registered once.
+            let is_repeated = told.code != 0 && arguments[0] == "register";
+            assert!(
+                told.code == 0 || is_repeated,
+                "{arguments:?}: {}",
+                told.stderr
+            );
+        }
+    }
+    for arguments in [
+        &["register", &url][..],
+        &["register", &format!("{url} ")],
+        &[
+            "update",
+            &id,
+            "--url=http://u:kVqXbLmWcRzT@h/?key=hJnPdGsFyQxM",
+        ],
+        &["update", &id, &url],
+        &["update", IN_A_PATH, &url],
+        &["show", &story.tenant().client_secret],
+        &["delete", IN_A_PATH, "--yes"],
+        &["delete", &id],
+        &["extend", "--all", &url],
+        &["extend", "ffffffff"],
+    ] {
+        for voice in VOICES {
+            let told = run_and_search(&story, arguments, voice);
+            assert_ne!(told.code, 0, "{arguments:?}");
+        }
+    }
+    for id in [&id, &in_a_path] {
+        for (voice, code) in VOICES.into_iter().zip([0, 1]) {
+            run_and_search(&story, &["delete", id, "--yes"], voice).exits(code);
+        }
+    }
+    let operations: Vec<_> = story
+        .log()
+        .iter()
+        .map(|it| it["operation"].clone())
+        .collect();
+    for operation in [
+        "register", "extend", "update", "disable", "enable", "delete",
+    ] {
+        assert!(operations.contains(&operation.into()), "{operations:?}");
+    }
+}
+
+#[test]
+fn no_failure_shows_a_secret_of_a_data_source() {
+    let story = story();
+    let id = story.sandbox.register_data_source(&registration());
+    let shown = story.source(&id);
+    let jws = shown["jwsToken"].as_str().expect("a JWS");
+    let quoted = format!(
+        "no {} of {jws} in https://canary.example.com/{IN_A_PATH}",
+        receiver()
+    );
+    let quoting = |status: u16| {
+        let body = json!({ "message": quoted, "trackingId": "R_1" });
+        let fault = Fault::body(status, "application/json", body.to_string());
+        fault.header("Retry-After", "86400")
+    };
+    let url = format!("--url={}", receiver());
+    let schema = "--schema=5397013b-7920-4ffc-807c-e8a3e0a18f43";
+    let register = [
+        "register",
+        schema,
+        &url,
+        "--audience=A",
+        "--subject=s",
+        "--lifetime=1h",
+    ];
+    let commands = [
+        (Endpoint::DataSources, &["list"][..]),
+        (Endpoint::Schemas, &["schemas"]),
+        (Endpoint::ReadDataSource, &["show", &id]),
+        (Endpoint::RegisterDataSource, &register),
+        (Endpoint::UpdateDataSource, &["extend", &id]),
+        (
+            Endpoint::UpdateDataSource,
+            &["update", &id, &url, "--audience=B", "--yes"],
+        ),
+        (Endpoint::DeleteDataSource, &["delete", &id, "--yes"]),
+    ];
+    for (endpoint, arguments) in commands {
+        let faults = [
+            quoting(400),
+            quoting(403),
+            quoting(503),
+            quoting(302).header("Location", &receiver()),
+            Fault::body(400, "text/html", quoted.clone()),
+            Fault::body(200, "application/json", json!([shown]).to_string()),
+        ];
+        for (fault, voice) in faults.into_iter().zip(VOICES.into_iter().cycle()) {
+            story.sandbox.script_always(endpoint, fault);
+            run_and_search(&story, arguments, voice);
+            story.sandbox.clear_faults();
+        }
+    }
+    assert!(story.log().iter().any(|line| line["outcome"] == "unknown"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_watch_shows_no_secret_of_a_data_source() {
+    for voice in [&["-vv"][..], &["--json", "-vv"]] {
+        let story = story();
+        let id = story.sandbox.register_data_source(&registration());
+        story.sandbox.age_data_source(&id, Duration::from_mins(50));
+        let gate = story.sandbox.gate(Endpoint::UpdateDataSource);
+        let mut command = story.command(DATA_SOURCES);
+        let child = story.start(command.arg("watch").args(voice));
+        gate.wait_for_request();
+        disk::send(Signal::TERM, &child);
+        gate.release();
+        let told = story.finish(child);
+        assert_no_piece(&format!("{}{}", told.stdout, told.stderr), API_KEY);
+        let log = story.read("data-sources.log");
+        assert_no_pieces(&log, &story.secrets());
+        assert_no_pieces(&log, &[NONCE.to_owned(), API_KEY.to_owned()]);
+        assert_eq!(story.log()[0]["operation"], "extend");
+    }
+}
+
 #[test]
 fn a_redirect_may_have_a_secret_for_its_host() {
     let planted = Planted::new();
@@ -305,6 +584,41 @@ fn a_secret_on_the_command_line_is_not_repeated() {
             planted.run_loudly(REFRESH_TOKEN, arguments);
         }
     }
+}
+
+#[test]
+fn a_url_on_the_command_line_is_not_repeated_with_its_secrets() {
+    let story = Story::with(Sandbox::start());
+    let url =
+        "http://user:canary-of-a-password@h.example/ds?sig=canary-of-a-query#canary-of-a-part";
+    let flag = format!("--{url}");
+    for arguments in [
+        &["register", "--url", url][..],
+        &["register", "--url", &format!("{url} canary-of-more")],
+        &[
+            "register",
+            "--url",
+            "https:u:canary-of-a-password@h.example:x",
+        ],
+        &["update", "3b1f", "--url", url],
+        &["update", url],
+        &["extend", "--all", "--expiring-within", url],
+        &["list", url],
+        &["list", &flag],
+        // Here clap has advice that quotes it once more.
+        &["extend", &flag],
+        &[&flag],
+        &[url],
+    ] {
+        let told = story.data_sources(arguments);
+        told.exits(2);
+        assert_no_piece(&told.stderr, "canary-of-a-");
+        assert_no_piece(&told.stderr, "canary-of-more");
+    }
+    let told = story.data_sources(&["register", "--url", url]);
+    told.says("'http://***@h.example/ds?***#***'");
+    let token = format!("--{}", story.tenant().client_secret);
+    story.data_sources(&["extend", &token]).exits(2);
 }
 
 #[test]

@@ -312,7 +312,8 @@ fn who_comes_after_the_answer_is_told_so_in_a_browser() {
     let (mut wizard, address) = scene.start(&[]);
     let gate = scene.story.sandbox.gate(Endpoint::CodeExchange);
     let redirect = scene.story.sandbox.consent(&address, true);
-    wizard.line(&redirect);
+    // What is typed before it is asked for is thrown away.
+    wizard.expect("Waiting for the answer").line(&redirect);
     gate.wait_for_request();
     scene.browser.goto(&redirect);
     scene.browser.wait_for_text(ALREADY_ANSWERED);

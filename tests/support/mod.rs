@@ -10,6 +10,7 @@
 #[cfg(unix)]
 pub(crate) mod browser;
 mod credentials;
+pub(crate) mod data_sources;
 #[cfg(unix)]
 pub(crate) mod device;
 #[cfg(unix)]
@@ -25,12 +26,14 @@ pub(crate) mod transcript;
 #[cfg(unix)]
 pub(crate) mod wizard;
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use url::Url;
 use webex_sandbox::{Sandbox, Tenant};
 
 #[allow(unused_imports, reason = "each test binary uses its own part")]
@@ -41,6 +44,7 @@ pub(crate) use self::run::Run;
 
 pub(crate) const REFRESH_TOKEN: &str = env!("CARGO_BIN_EXE_refresh_token");
 pub(crate) const CHECK_TOKEN: &str = env!("CARGO_BIN_EXE_check_token");
+pub(crate) const DATA_SOURCES: &str = env!("CARGO_BIN_EXE_data-sources");
 pub(crate) const SETUP_OAUTH: &str = env!("CARGO_BIN_EXE_setup_oauth");
 
 pub(crate) const ACCESS_TOKEN_KEY: &str = "WEBEX_SERVICE_APP_ACCESS_TOKEN";
@@ -58,6 +62,17 @@ pub(crate) struct Told {
     pub(crate) code: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+}
+
+/// What a run shows on purpose on its stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shows {
+    /// Nothing that is secret.
+    Nothing,
+    /// The nonce of a data source.
+    Nonce,
+    /// A token.
+    Secrets,
 }
 
 impl Story {
@@ -232,13 +247,23 @@ impl Story {
         self.run(self.command(CHECK_TOKEN).args(arguments))
     }
 
+    /// Runs `data-sources` to its end.
+    pub(crate) fn data_sources(&self, arguments: &[&str]) -> Told {
+        self.run(self.command(DATA_SOURCES).args(arguments))
+    }
+
     /// Runs a command to its end, and searches what it printed for secrets.
     pub(crate) fn run(&self, command: &mut Command) -> Told {
-        let prints_token = command
-            .get_args()
-            .any(|argument| argument == "--print-token");
+        let has = |name: &str| command.get_args().any(|argument| argument == name);
+        let shows = if has("--print-token") || has("--raw") {
+            Shows::Secrets
+        } else if has("show") {
+            Shows::Nonce
+        } else {
+            Shows::Nothing
+        };
         let output = command.output().expect("the program starts");
-        self.told(&output, prints_token)
+        self.told(&output, shows)
     }
 
     /// Starts a command, to be finished with [`Story::finish`].
@@ -254,23 +279,26 @@ impl Story {
     /// Waits for a command that [`Story::start`] has started.
     pub(crate) fn finish(&self, child: Child) -> Told {
         let output = child.wait_with_output().expect("the program ends");
-        self.told(&output, false)
+        self.told(&output, Shows::Nothing)
     }
 
     /// What a run that has ended did, searched for secrets.
-    pub(crate) fn told(&self, output: &Output, prints_token: bool) -> Told {
+    pub(crate) fn told(&self, output: &Output, shows: Shows) -> Told {
         let told = Told {
             code: code(output.status),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         };
-        for secret in self.secrets() {
-            let searched = if prints_token {
-                &told.stderr
-            } else {
-                &format!("{}\n{}", told.stdout, told.stderr)
-            };
-            assert_no_piece(searched, &secret);
+        let secrets = self.secrets();
+        assert_no_pieces(&told.stderr, &secrets);
+        if shows != Shows::Secrets {
+            assert_no_pieces(&told.stdout, &secrets);
+        }
+        for nonce in self.nonces() {
+            assert!(!told.stderr.contains(&nonce), "{nonce}: {}", told.stderr);
+            let is_searched = shows == Shows::Nothing;
+            let is_told = is_searched && told.stdout.contains(&nonce);
+            assert!(!is_told, "{nonce}: {}", told.stdout);
         }
         told
     }
@@ -279,6 +307,7 @@ impl Story {
     pub(crate) fn secrets(&self) -> Vec<String> {
         let tenant = self.tenant();
         let mut secrets = vec![tenant.client_secret, tenant.integration_client_secret];
+        let mut in_urls = Vec::new();
         for name in [".env", "token-config.json"] {
             let text = fs::read(self.path(name)).unwrap_or_default();
             let text = String::from_utf8_lossy(&text).into_owned();
@@ -298,6 +327,15 @@ impl Story {
             let fields = fields.iter().filter_map(|name| request.form.get(*name));
             secrets.extend(fields.cloned());
         }
+        for source in self.data_sources_known() {
+            secrets.extend(source["jwsToken"].as_str().map(str::to_owned));
+            let url = source["url"].as_str().and_then(|url| Url::parse(url).ok());
+            let parts = url.iter().flat_map(|url| {
+                let parts = [url.password(), url.query(), url.fragment()];
+                parts.map(|part| part.unwrap_or_default().to_owned())
+            });
+            in_urls.extend(parts);
+        }
         // A token names its organization, which is no secret.
         let pieces = secrets
             .iter()
@@ -308,7 +346,32 @@ impl Story {
                 && *secret != tenant.client_id
                 && *secret != tenant.integration_client_id
         });
+        secrets.extend(in_urls);
         secrets
+    }
+
+    /// What the sandbox has shown of data sources, and what it was sent.
+    fn data_sources_known(&self) -> Vec<Value> {
+        let requests = self.sandbox.requests().into_iter();
+        let sent = requests.filter_map(|request| request.json);
+        self.sandbox
+            .shown_data_sources()
+            .into_iter()
+            .chain(sent)
+            .collect()
+    }
+
+    /// What tells every nonce of a data source from any other UUID: the end of one, or all of what
+    /// is none.
+    pub(crate) fn nonces(&self) -> Vec<String> {
+        const SHORTEST: usize = 8;
+        let sources = self.data_sources_known();
+        let nonces = sources.iter().filter_map(|it| it["nonce"].as_str());
+        let told = nonces.map(|nonce| match nonce.rsplit_once('-') {
+            Some((_, end)) if nonce.len() == 36 => end.to_owned(),
+            _ => nonce.to_owned(),
+        });
+        told.filter(|nonce| nonce.len() >= SHORTEST).collect()
     }
 
     /// The requests that arrived, as `METHOD path`.
@@ -354,6 +417,19 @@ impl Told {
         let json = self.json();
         assert_eq!(json["outcome"], outcome, "{json:#}");
         json
+    }
+}
+
+/// Fails if `text` holds any eight characters of one of `secrets` in a row.
+#[track_caller]
+pub(crate) fn assert_no_pieces(text: &str, secrets: &[String]) {
+    let told: HashSet<&[u8]> = text.as_bytes().windows(8).collect();
+    for secret in secrets {
+        let piece = secret.as_bytes().windows(8).find(|it| told.contains(it));
+        if let Some(piece) = piece {
+            let piece = String::from_utf8_lossy(piece);
+            panic!("a piece of a secret ({piece}) is in:\n{text}");
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStderr, Command};
 use rustix::process::Signal;
 use webex_sandbox::{Endpoint, Gate};
 
-use super::{REFRESH_TOKEN, Story, Told, disk};
+use super::{REFRESH_TOKEN, Shows, Story, Told, disk};
 
 /// `refresh_token -v` under way.
 pub(crate) struct Run {
@@ -75,7 +75,7 @@ impl Run {
         self.log.read_to_string(&mut self.read).expect("UTF-8");
         let mut output = self.child.wait_with_output().expect("the run ends");
         output.stderr = self.read.into_bytes();
-        let told = story.told(&output, false);
+        let told = story.told(&output, Shows::Nothing);
         assert_eq!(output.status.code(), Some(told.code), "it ended by itself");
         told
     }

@@ -3,7 +3,7 @@
 //!
 //! Times, ports, paths, ids and what is drawn by lot are redacted; everything else is a promise.
 
-use super::pty::PtyTold;
+use super::pty::{Pty, PtyTold};
 use super::{REFRESH_TOKEN, Story};
 
 /// What differs from run to run, and what stands for it. A terminal may break a line anywhere.
@@ -72,17 +72,42 @@ fn broken(text: &str) -> String {
     characters.join(r"\n?")
 }
 
-/// Asserts what a person has read in the end, and the exit code.
+/// Asserts what a person at `setup_oauth` has read in the end, and the exit code.
 #[track_caller]
 pub(crate) fn assert_transcript(name: &str, story: &Story, told: &PtyTold) {
+    assert_transcript_with(&format!("setup_{name}"), story, told, &[]);
+}
+
+/// The same of any program, with names for texts that this story alone knows.
+#[track_caller]
+pub(crate) fn assert_transcript_with(
+    name: &str,
+    story: &Story,
+    told: &PtyTold,
+    known: &[(&str, &str)],
+) {
+    let shown = format!("{}exit code {}\n", told.transcript, told.code);
+    assert_shown(name, story, &shown, known);
+}
+
+/// Asserts what stands on the screen now.
+#[track_caller]
+pub(crate) fn assert_screen(name: &str, story: &Story, pty: &Pty, known: &[(&str, &str)]) {
+    let screen = pty.screen();
+    let lines: Vec<_> = screen.lines().map(str::trim_end).collect();
+    assert_shown(name, story, &(lines.join("\n") + "\n"), known);
+}
+
+#[track_caller]
+fn assert_shown(name: &str, story: &Story, shown: &str, known: &[(&str, &str)]) {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_snapshot_path("../snapshots");
+    for (text, name) in known {
+        settings.add_filter(&broken(text), *name);
+    }
     for (pattern, name) in filters(story) {
         settings.add_filter(&pattern, name);
     }
-    settings.bind(|| {
-        let shown = format!("{}exit code {}\n", told.transcript, told.code);
-        insta::assert_snapshot!(format!("setup_{name}"), shown);
-    });
+    settings.bind(|| insta::assert_snapshot!(name, shown));
 }
