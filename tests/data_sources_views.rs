@@ -6,12 +6,13 @@ mod support;
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use webex_sandbox::{DataSourceShape, Endpoint, Fault, Grant, JwsKey, Policy, Sandbox, Timestamps};
 
 use support::data_sources::{SHAPES, story, story_with};
 use support::pty::{Pty, PtyTold};
-use support::{DATA_SOURCES, Hand, Story, Told, assert_no_piece};
+use support::{DATA_SOURCES, Hand, Run, Story, Told, assert_no_piece};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -743,14 +744,15 @@ fn keys_that_cannot_be_had_leave_it_open() {
 }
 
 #[test]
-fn an_answer_to_a_deadline_is_not_waited_for() {
+fn a_run_that_is_told_to_stop_waits_for_no_keys() {
     let story = story();
     let [id, ..] = story.sources();
-    story
-        .sandbox
-        .script(Endpoint::VerificationKeys, [Fault::never_answer()]);
-    let told = story.views(&["show", &id, "--deadline", "2s"]);
-    told.exits(0)
+    let gate = story.sandbox.gate(Endpoint::VerificationKeys);
+    let mut run = Run::of(&story, story.command(DATA_SOURCES).args(["show", &id]));
+    gate.wait_for_request();
+    run.stop(Signal::TERM);
+    run.finish(&story)
+        .exits(143)
         .says("not checked: cannot get the keys of 127.0.0.1: the run is over");
 }
 

@@ -254,14 +254,7 @@ impl Story {
 
     /// Runs a command to its end, and searches what it printed for secrets.
     pub(crate) fn run(&self, command: &mut Command) -> Told {
-        let has = |name: &str| command.get_args().any(|argument| argument == name);
-        let shows = if has("--print-token") || has("--raw") {
-            Shows::Secrets
-        } else if has("show") {
-            Shows::Nonce
-        } else {
-            Shows::Nothing
-        };
+        let shows = Shows::by(command);
         let output = command.output().expect("the program starts");
         self.told(&output, shows)
     }
@@ -381,6 +374,20 @@ impl Story {
             .iter()
             .map(|request| format!("{} {}", request.method, request.path));
         shown.collect()
+    }
+}
+
+impl Shows {
+    /// What this command shows on purpose.
+    pub(crate) fn by(command: &Command) -> Self {
+        let has = |name: &str| command.get_args().any(|argument| argument == name);
+        if has("--print-token") || has("--raw") {
+            Self::Secrets
+        } else if has("show") {
+            Self::Nonce
+        } else {
+            Self::Nothing
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::{REFRESH_TOKEN, Shows, Story, Told, disk};
 pub(crate) struct Run {
     child: Child,
     log: BufReader<ChildStderr>,
+    shows: Shows,
     read: String,
 }
 
@@ -22,10 +23,16 @@ impl Run {
 
     /// Starts a command of `refresh_token`'s.
     pub(crate) fn of(story: &Story, command: &mut Command) -> Self {
+        let shows = Shows::by(command);
         let mut child = story.start(command.arg("-v"));
         let log = BufReader::new(child.stderr.take().expect("it is piped"));
         let read = String::new();
-        Self { child, log, read }
+        Self {
+            child,
+            log,
+            shows,
+            read,
+        }
     }
 
     /// Starts a run and waits until its request is held at the gate.
@@ -75,7 +82,7 @@ impl Run {
         self.log.read_to_string(&mut self.read).expect("UTF-8");
         let mut output = self.child.wait_with_output().expect("the run ends");
         output.stderr = self.read.into_bytes();
-        let told = story.told(&output, Shows::Nothing);
+        let told = story.told(&output, self.shows);
         assert_eq!(output.status.code(), Some(told.code), "it ended by itself");
         told
     }
