@@ -653,7 +653,7 @@ fn a_window_that_changes_is_drawn_as_it_is() {
     // In plain lines, where no key is lost when a signal arrives with it.
     let mut command = story.three().command(DATA_SOURCES);
     let mut person = Pty::start_sized(command.env("TERM", "dumb"), 160, 24);
-    person.expect("URL\n").expect("[1]:");
+    person.expect("OAUTH\n").expect("[1]:");
     person.resize(60, 24).line("6");
     person.expect("SERVICE\n").expect("[1]:").line("7");
     story.end(person).exits(0);

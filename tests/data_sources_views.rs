@@ -206,7 +206,7 @@ fn dates_without_a_jws_count_also_without_a_zone() {
     assert_eq!(listed[5]["urgency"], "disabled");
     story
         .views(&["list"])
-        .says("unknown  unknown                unknown   -        -         -\n");
+        .says("unknown  unknown                unknown   -        -         -    valid\n");
 
     // The same of a whole reply, as Webex writes it.
     story.sandbox.clear_faults();

@@ -133,9 +133,10 @@ impl Listing {
             column("SERVICE", Fit::Middle(12)),
             column("AUDIENCE", Fit::End(8)),
             column("URL", Fit::Middle(16)),
+            column("OAUTH", Fit::Whole),
         ];
         let shown = self.rows.iter().take(most);
-        let rows: Vec<_> = shown.map(|row| row.cells(self.now)).collect();
+        let rows: Vec<_> = shown.map(|row| row.cells(self)).collect();
         let text = table(columns, &rows, width, palette);
         match self.rows.len() - rows.len() {
             0 => text,
@@ -203,7 +204,7 @@ impl Row {
         )
     }
 
-    fn cells(&self, now: Timestamp) -> [Cell; 6] {
+    fn cells(&self, listing: &Listing) -> [Cell; 7] {
         let text = |text: Option<&String>| text.map_or(shown::NOTHING, String::as_str).to_owned();
         let status = match self.urgency {
             Urgency::Disabled => Cell::styled(Style::Faint, self.status.as_str()),
@@ -211,11 +212,15 @@ impl Row {
         };
         [
             Cell::plain(text(self.id.as_ref())),
-            Cell::styled(style(self.urgency), time_left(self.urgency, self.life, now)),
+            Cell::styled(
+                style(self.urgency),
+                time_left(self.urgency, self.life, listing.now),
+            ),
             status,
             Cell::plain(text(self.service_name.as_ref().or(self.schema_id.as_ref()))),
             Cell::plain(text(self.audience.as_ref())),
             Cell::plain(text(self.url.as_ref())),
+            listing.token.cell(),
         ]
     }
 }
@@ -239,14 +244,23 @@ impl Token {
         }
     }
 
+    /// It is the same for all: one token extends them.
+    fn cell(&self) -> Cell {
+        let state = self.state();
+        Cell::styled(self.style(), state.name())
+    }
+
+    fn style(&self) -> Style {
+        match self.state() {
+            CredentialState::Due => Style::Warning,
+            _ => Style::Good,
+        }
+    }
+
     /// Such as `service-app token: valid, expires 2026-12-05 11:59 UTC, in 13 days`.
     pub(super) fn line(&self, palette: Palette, now: Timestamp) -> String {
         let state = self.state();
-        let style = match state {
-            CredentialState::Due => Style::Warning,
-            _ => Style::Good,
-        };
-        let state = palette.paint(style, state.name());
+        let state = palette.paint(self.style(), state.name());
         let expires = self.expires_at.map_or_else(String::new, |at| {
             format!(", {}", output::expires(at, at.duration_since(now)))
         });
