@@ -245,6 +245,15 @@ impl DataSource {
     }
 }
 
+/// A data source as a reply with these fields shows it.
+#[cfg(test)]
+pub(super) fn source(fields: Value) -> DataSource {
+    let Value::Object(fields) = fields else {
+        panic!("an object");
+    };
+    fields.into()
+}
+
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;
@@ -253,13 +262,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn source(fields: Value) -> DataSource {
-        let Value::Object(fields) = fields else {
-            panic!("an object");
-        };
-        fields.into()
-    }
 
     fn jws(claims: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());

@@ -118,13 +118,7 @@ mod tests {
 
     use super::*;
     use crate::sources::TokenLifetime;
-
-    fn source(fields: Value) -> DataSource {
-        let Value::Object(fields) = fields else {
-            panic!("an object");
-        };
-        fields.into()
-    }
+    use crate::sources::data_source::source;
 
     fn full() -> DataSource {
         source(json!({

@@ -230,13 +230,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn source(fields: Value) -> DataSource {
-        let Value::Object(fields) = fields else {
-            panic!("an object");
-        };
-        fields.into()
-    }
+    use crate::sources::data_source::source;
 
     fn full() -> Value {
         json!({
