@@ -21,6 +21,7 @@ pub(crate) mod port;
 pub(crate) mod pty;
 #[cfg(unix)]
 mod run;
+pub(crate) mod torture;
 #[cfg(unix)]
 pub(crate) mod transcript;
 #[cfg(unix)]
