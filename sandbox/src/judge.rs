@@ -76,7 +76,12 @@ pub(crate) struct Works {
 }
 
 impl Works {
-    /// Whether some rung would give a token now.
+    /// Whether some credential would give a token now.
+    pub(crate) fn would_issue(self) -> bool {
+        self.is_below_limit && self.can_issue()
+    }
+
+    /// The same, if there were no limit to the tokens of an account.
     fn can_issue(self) -> bool {
         self.refresh_token || self.is_authorized && (self.personal_access_token || self.integration)
     }
@@ -298,7 +303,7 @@ impl Judge {
                 Some("nothing works, nobody else can help, and it does not ask for a human")
             }
             Verdict::Unavailable | Verdict::Reauthorize | Verdict::Misconfigured
-                if is_calm && works.can_issue() && works.is_below_limit =>
+                if is_calm && works.would_issue() =>
             {
                 Some("a credential works, Webex answers, and it brings no token")
             }

@@ -307,6 +307,13 @@ impl Sandbox {
         self.shared.world().run_ends(door, verdict, now);
     }
 
+    /// Whether what the judged clients hold would give them a token now.
+    #[must_use]
+    pub fn would_issue(&self) -> bool {
+        let now = self.shared.now();
+        self.shared.world().works(now).would_issue()
+    }
+
     /// Tells the judge that the clients' machine gives them trouble.
     pub fn disturb_runs(&self) {
         if let Some(judge) = &mut self.shared.world().judge {

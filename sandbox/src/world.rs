@@ -373,7 +373,7 @@ impl World {
     }
 
     /// What of the credentials on the client's disk works.
-    fn works(&self, now: Timestamp) -> Works {
+    pub(crate) fn works(&self, now: Timestamp) -> Works {
         let Some(judge) = &self.judge else {
             return Works::default();
         };

@@ -4,6 +4,7 @@
 //! What was synced stays; what was not is there or is not, as chance has it, each content and each
 //! name for itself. That is more than file systems lose in practice, and no more than they may.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -90,12 +91,15 @@ impl Disk {
         self.state().changes
     }
 
-    /// What a process changes the disk through.
+    /// What a process changes the disk through; `saved` hears what `.env` held before each time
+    /// it is replaced.
     #[must_use]
-    pub fn seam(&self, fate: &Rc<Fate>) -> Rc<dyn Seam> {
+    pub fn seam(&self, fate: &Rc<Fate>, saved: Saved) -> Rc<dyn Seam> {
         Rc::new(Process {
             disk: self.clone(),
             fate: Rc::clone(fate),
+            saved,
+            before: RefCell::default(),
         })
     }
 
@@ -197,16 +201,31 @@ impl State {
     }
 }
 
+/// Hears of a save of `.env`, and what stood there before.
+pub type Saved = Rc<dyn Fn(&Credentials)>;
+
 /// One process's way to the disk.
 struct Process {
     disk: Disk,
     fate: Rc<Fate>,
+    saved: Saved,
+    /// What `.env` holds that is about to be replaced.
+    before: RefCell<Option<Credentials>>,
+}
+
+impl Process {
+    fn replaces_env(change: &Change<'_>) -> bool {
+        matches!(change, Change::Rename { to, .. } if to.ends_with(".env"))
+    }
 }
 
 impl Seam for Process {
     fn before(&self, change: &Change<'_>) -> io::Result<()> {
         if !self.fate.goes_on() {
             return Err(io::Error::other("the process is dead"));
+        }
+        if Self::replaces_env(change) {
+            self.before.replace(Some(self.disk.credentials()));
         }
         let mut state = self.disk.state();
         let Some(illness) = state.illness else {
@@ -231,6 +250,11 @@ impl Seam for Process {
             _ => {}
         }
         drop(state);
+        if Self::replaces_env(change)
+            && let Some(before) = self.before.take()
+        {
+            (self.saved)(&before);
+        }
         self.fate.goes_on();
     }
 }

@@ -28,7 +28,7 @@ use webex_tokens::manager::{
     Limits, Need, Probe, Report, RunOutcome, Runner, Stop, TokenManager, Work, refresh,
 };
 
-use crate::disk::Disk;
+use crate::disk::{Disk, Saved};
 use crate::mortal::{Fate, Mortal};
 use crate::plan::{Credential, Event, Job, Kind, Plan};
 use crate::weather::Sky;
@@ -40,6 +40,10 @@ const FLAG_KEY: &str = "WEBEX_REAUTHORIZATION_REQUIRED";
 
 /// How long a run may last: its deadline, and a request in flight.
 const LONGEST_RUN: Duration = Duration::from_secs(60 + 25);
+
+/// How long after the last trouble a long-lived program must have a token again, at the latest: the
+/// longest pause between two climbs, and some.
+const HEALED_WITHIN: Duration = Duration::from_mins(30);
 
 /// How long before a human is needed the date must have been told.
 const NOTICE: Duration = Duration::from_hours(30 * 24);
@@ -138,6 +142,8 @@ struct World {
     living: RefCell<Vec<Weak<Fate>>>,
     /// Changes when the machine loses power.
     power: watch::Sender<u64>,
+    /// When something last happened.
+    quiet_since: Cell<Instant>,
     /// The troubles of its disk that are not over.
     illnesses: Cell<usize>,
     /// The dates by which a human was said to be needed, and when it was said.
@@ -190,6 +196,7 @@ impl World {
             next_fate: Cell::new(None),
             living: RefCell::default(),
             power: watch::Sender::new(0),
+            quiet_since: Cell::new(began),
             illnesses: Cell::new(0),
             told: RefCell::default(),
             violations: Cell::new(0),
@@ -286,13 +293,26 @@ impl World {
     }
 
     /// Lives for as long as there is power.
-    async fn powered<F: Future>(&self, fate: &Rc<Fate>, work: F) -> Option<F::Output> {
+    async fn powered<F: Future>(self: &Rc<Self>, fate: &Rc<Fate>, work: F) -> Option<F::Output> {
         let mut power = self.power.subscribe();
-        let process = Mortal::new(fate, self.disk.seam(fate), work);
+        let seam = self.disk.seam(fate, self.watch_saves());
+        let process = Mortal::new(fate, seam, work);
         match select(pin!(process), pin!(power.changed())).await {
             Either::Left((done, _)) => done,
             Either::Right(_) => None,
         }
+    }
+
+    /// A token that works is never replaced by one that does not.
+    fn watch_saves(self: &Rc<Self>) -> Saved {
+        let world = Rc::downgrade(self);
+        Rc::new(move |before| {
+            let Some(world) = world.upgrade() else { return };
+            let lived = |token: &String| world.sandbox.is_live(token);
+            if before.access_token.as_ref().is_some_and(lived) && !world.token_lives() {
+                world.problem("a valid token was taken away");
+            }
+        })
     }
 
     /// Whether nothing is wrong with the world but what a client has to live with.
@@ -334,7 +354,7 @@ impl World {
         }
     }
 
-    async fn works_once(&self, door: usize) {
+    async fn works_once(self: &Rc<Self>, door: usize) {
         let fate = self.fate();
         let sources = self.sources(door);
         let minute = Duration::from_mins(1);
@@ -462,6 +482,10 @@ impl World {
     /// One call of a program's, with the token as it is served.
     async fn calls(&self, manager: &TokenManager) {
         let Ok(token) = manager.access_token().await else {
+            let is_quiet = self.quiet_since.get().elapsed() > HEALED_WITHIN;
+            if is_quiet && self.is_calm() && self.sandbox.would_issue() {
+                self.problem("a program has no token, although nothing is in its way");
+            }
             return;
         };
         if !self.sandbox.is_live(token.expose()) {
@@ -488,6 +512,7 @@ impl World {
 
     fn consents(&self) {
         self.note("consent");
+        self.quiet_since.set(Instant::now());
         self.figures.borrow_mut().consents += 1;
         let old = self.disk.credentials();
         let pair = self.sandbox.issue_service_app_tokens();
@@ -509,6 +534,7 @@ impl World {
 
     fn happens(&self, event: Event) {
         self.note(&format!("{event:?}"));
+        self.quiet_since.set(Instant::now());
         let disturbs = match event {
             Event::Begins(weather) => {
                 self.sky.begins(weather);
