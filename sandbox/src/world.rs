@@ -136,6 +136,8 @@ struct GrantState {
 
 struct AccessToken {
     grant: GrantId,
+    /// The refresh token that the grant held when this was issued.
+    beside: Option<String>,
     expires_at: Timestamp,
     revoked: bool,
     refused: Option<Refused>,
@@ -284,6 +286,13 @@ impl World {
         })
     }
 
+    /// Whether an access token was issued with this refresh token beside it.
+    pub(crate) fn were_issued_together(&self, access_token: &str, refresh_token: &str) -> bool {
+        self.access_tokens
+            .get(access_token)
+            .is_some_and(|access| access.beside.as_deref() == Some(refresh_token))
+    }
+
     /// Whether a refresh token would be accepted.
     pub(crate) fn is_live_refresh_token(&self, token: &str, now: Timestamp) -> bool {
         self.refresh_tokens.get(token).is_some_and(|refresh| {
@@ -407,6 +416,7 @@ impl World {
             token.clone(),
             AccessToken {
                 grant,
+                beside: self.grants[grant.0].refresh_token.clone(),
                 expires_at: now + life,
                 revoked: false,
                 refused: issue.refused,
