@@ -1,17 +1,20 @@
 //! Readers of one file, in a loop, while others replace it.
 //!
-//! One thread reads it at one go, in small pieces as over a slow disk, and with dotenvy; beside it
-//! bash sources it and reads it line by line. What they have read is kept, each text once.
+//! One thread reads it at one go, in small pieces as over a slow disk, and with dotenvy;
+//! another is always half-way through when the file changes; bash sources it and reads it line by
+//! line. What they have read is kept, each text once.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
@@ -19,6 +22,9 @@ use super::{ACCESS_TOKEN_KEY, REFRESH_TOKEN_KEY};
 
 /// A pair of tokens, as a reader of `.env` files read it.
 pub(crate) type Pair = [String; 2];
+
+/// How often a reader that is half-way looks whether it may go on.
+const A_MOMENT: Duration = Duration::from_millis(1);
 
 /// What they have read.
 #[derive(Debug, Default)]
@@ -33,7 +39,7 @@ pub(crate) struct Seen {
 
 /// Readers at work.
 pub(crate) struct Onlookers {
-    thread: Option<JoinHandle<Seen>>,
+    threads: Vec<JoinHandle<Seen>>,
     bash: Option<Bash>,
     stop: Arc<AtomicBool>,
 }
@@ -58,10 +64,16 @@ impl Onlookers {
         let stop = Arc::new(AtomicBool::new(false));
         let (has_looked, looked) = mpsc::channel();
         let (path, told) = (path.to_owned(), Arc::clone(&stop));
-        let thread = thread::spawn(move || look_on(&path, looks, &told, &has_looked));
-        looked.recv().expect("each has read it");
+        let halved = (path.clone(), Arc::clone(&stop), has_looked.clone());
+        let threads = vec![
+            thread::spawn(move || look_on(&path, looks, &told, &has_looked)),
+            thread::spawn(move || look_by_halves(&halved.0, &halved.1, &halved.2)),
+        ];
+        for _ in &threads {
+            looked.recv().expect("each has begun");
+        }
         Self {
-            thread: Some(thread),
+            threads,
             bash,
             stop,
         }
@@ -71,8 +83,13 @@ impl Onlookers {
     #[track_caller]
     pub(crate) fn finish(mut self) -> Seen {
         self.stop.store(true, Ordering::Relaxed);
-        let thread = self.thread.take().expect("it is taken here alone");
-        let mut seen = thread.join().expect("a reader ends");
+        let mut seen = Seen::default();
+        for thread in self.threads.drain(..) {
+            let one = thread.join().expect("a reader ends");
+            seen.reads += one.reads;
+            seen.texts.extend(one.texts);
+            seen.pairs.extend(one.pairs);
+        }
         if let Some(bash) = self.bash.take() {
             bash.finish(&mut seen);
         }
@@ -83,7 +100,7 @@ impl Onlookers {
 impl Drop for Onlookers {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
         if let Some(mut bash) = self.bash.take() {
@@ -110,12 +127,39 @@ fn look_on(path: &Path, looks: &[Look], stop: &AtomicBool, has_looked: &Sender<(
     seen
 }
 
+/// A reader who is half-way through each time that the file is replaced.
+fn look_by_halves(path: &Path, stop: &AtomicBool, has_begun: &Sender<()>) -> Seen {
+    let mut seen = Seen::default();
+    while !stop.load(Ordering::Relaxed) {
+        let before = standing(path);
+        let mut file = File::open(path).expect("the file is there");
+        let half = file.metadata().expect("it has metadata").len() / 2;
+        let mut text = Vec::new();
+        let first = (&mut file).take(half).read_to_end(&mut text);
+        first.expect("the first half is read");
+        let _ = has_begun.send(());
+        while standing(path) == before && !stop.load(Ordering::Relaxed) {
+            thread::sleep(A_MOMENT);
+        }
+        let second = file.read_to_end(&mut text);
+        second.expect("the second half is read");
+        seen.note(text);
+        seen.reads += 1;
+    }
+    seen
+}
+
+/// What tells that a file has been replaced or written over.
+fn standing(path: &Path) -> (u64, i64, i64) {
+    let metadata = fs::metadata(path).expect("the file is there");
+    (metadata.ino(), metadata.mtime(), metadata.mtime_nsec())
+}
+
 fn at_one_go(path: &Path, seen: &mut Seen) {
     let text = fs::read(path).expect("the file is there");
     seen.note(text);
 }
 
-/// A reader who is half-way through when the file is replaced.
 fn in_pieces(path: &Path, seen: &mut Seen) {
     let mut file = File::open(path).expect("the file is there");
     let mut text = Vec::new();
