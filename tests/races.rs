@@ -310,7 +310,7 @@ fn tell(figures: &str) {
 #[test]
 fn sixty_four_processes_make_one_grant() {
     let mut reads = 0;
-    let rounds = rounds("processes", torture::size(6, 50), |round| {
+    let rounds = rounds("processes", torture::size(3, 50), |round| {
         let scene = Scene::new(Hand::REFRESH_TOKEN);
         let onlookers = scene.onlookers();
         let ended = race(&scene, Start::of_round(round), scene.refreshes(MANY));
@@ -329,7 +329,7 @@ fn sixty_four_processes_make_one_grant() {
 #[test]
 fn refreshes_lists_and_checks_at_once_make_one_grant() {
     let mut reads = 0;
-    let rounds = rounds("programs", torture::size(3, 50), |round| {
+    let rounds = rounds("programs", torture::size(2, 50), |round| {
         let scene = Scene::new(Hand::REFRESH_TOKEN);
         let story = &scene.story;
         let others = |program, argument: &'static str| {
@@ -369,7 +369,7 @@ fn refreshes_lists_and_checks_at_once_make_one_grant() {
 #[test]
 fn sixty_four_climbs_through_the_integration_tear_neither_file() {
     let mut reads = 0;
-    let rounds = rounds("integration", torture::size(3, 50), |round| {
+    let rounds = rounds("integration", torture::size(2, 50), |round| {
         let scene = Scene::with_integration_alone();
         let config = Onlookers::of(&scene.story.path("token-config.json"));
         let env = scene.onlookers();
@@ -505,7 +505,7 @@ fn sixty_four_threads_with_a_manager_each_make_one_grant() {
 #[test]
 fn processes_and_threads_make_one_grant() {
     let mut reads = 0;
-    let rounds = rounds("mixed", torture::size(3, 50), |_| {
+    let rounds = rounds("mixed", torture::size(2, 50), |_| {
         let scene = Scene::new(Hand::REFRESH_TOKEN);
         let story = &scene.story;
         let mut managers = vec![TokenManager::new(story.named_sources()); 16];
@@ -702,7 +702,7 @@ fn a_holder_that_dies_between_the_two_saves_costs_one_mint() {
 #[test]
 fn a_run_that_dies_at_any_moment_costs_one_mint_at_most() {
     let mut figures = [0; 3];
-    let rounds = rounds("random", torture::size(6, 200), |round| {
+    let rounds = rounds("random", torture::size(4, 200), |round| {
         let mut rng = Rng::with_seed(round as u64);
         let scene = Scene::new(TWO_RUNGS);
         let story = &scene.story;
