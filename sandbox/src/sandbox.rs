@@ -425,6 +425,15 @@ impl Sandbox {
             .is_live_refresh_token(refresh_token, now)
     }
 
+    /// Whether both tokens came in one answer, dead or alive. Where an answer left the refresh token
+    /// out, the one that the grant held counts.
+    #[must_use]
+    pub fn were_issued_together(&self, access_token: &str, refresh_token: &str) -> bool {
+        self.shared
+            .world()
+            .were_issued_together(access_token, refresh_token)
+    }
+
     /// A Full Admin withdraws the service app in Control Hub: its tokens die, minting is 403.
     pub fn deauthorize_service_app(&self) {
         self.shared.world().deauthorize_service_app();

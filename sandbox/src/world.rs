@@ -137,6 +137,8 @@ struct GrantState {
 
 struct AccessToken {
     grant: GrantId,
+    /// The refresh token that the grant held when this was issued.
+    beside: Option<String>,
     expires_at: Timestamp,
     revoked: bool,
     refused: Option<Refused>,
@@ -290,6 +292,13 @@ impl World {
         self.access_tokens.get(token).is_some_and(|access| {
             self.is_unexpired(access, now) && access.refused != Some(Refused::Unauthorized)
         })
+    }
+
+    /// Whether an access token was issued with this refresh token beside it.
+    pub(crate) fn were_issued_together(&self, access_token: &str, refresh_token: &str) -> bool {
+        self.access_tokens
+            .get(access_token)
+            .is_some_and(|access| access.beside.as_deref() == Some(refresh_token))
     }
 
     /// Whether a refresh token would be accepted.
@@ -482,6 +491,7 @@ impl World {
             token.clone(),
             AccessToken {
                 grant,
+                beside: self.grants[grant.0].refresh_token.clone(),
                 expires_at: now + life,
                 revoked: false,
                 refused: issue.refused,
