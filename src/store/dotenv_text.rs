@@ -257,7 +257,7 @@ impl Assignment {
             let before = &value[start..index];
             match (quote, c) {
                 _ if is_escaped => is_escaped = false,
-                (None | Some('"'), '\\') => is_escaped = true,
+                (_, '\\') => is_escaped = true,
                 (None, '"' | '\'') => quote = Some(c),
                 (Some(open), c) if open == c => quote = None,
                 (None, '#') if before.is_empty() || before.ends_with([' ', '\t']) => {
@@ -551,6 +551,7 @@ mod tests {
                 " \texport \tTOKEN=new  # c\n",
             ),
             ("TOKEN='it' # it's\nA=1", "TOKEN=new # it's\nA=1"),
+            ("TOKEN='it\\'s' # c\n", "TOKEN=new # c\n"),
             ("TOKEN=# paste it\n", "TOKEN=new # paste it\n"),
             ("TOKEN=a#b\n", "TOKEN=new\n"),
             ("TOKEN=<paste it>\n", "TOKEN=new\n"),
@@ -629,6 +630,7 @@ mod tests {
             ("TOKEN=\"old\nA=1\n", 1, UnclosedQuote),
             ("A=\"x\nB=\"y\"\n", 1, UnclosedQuote),
             ("A=x\"\n\"\n", 1, UnclosedQuote),
+            ("TOKEN='x\\\\'\nA='y'\n", 1, Disputed),
         ];
         for (text, line, problem) in table {
             assert_eq!(set_new(text), Err((line, problem)), "{text:?}");

@@ -292,13 +292,12 @@ impl Cursor<'_> {
     }
 
     fn python_quoted(&mut self, quote: char) -> Option<()> {
-        let mut is_escaped = false;
-        let is_closing = |c| {
-            let is_closing = c == quote && !is_escaped;
-            is_escaped = c == '\\' && !is_escaped;
-            is_closing
-        };
-        let length = self.rest()[1..].find(is_closing)?;
+        // The first quote that no backslash precedes, or else the last one.
+        let content = &self.rest()[1..];
+        let mut quotes = content.match_indices(quote).map(|(index, _)| index);
+        let length = quotes
+            .find(|&index| !content[..index].ends_with('\\'))
+            .or_else(|| content.rfind(quote))?;
         self.at += 1 + length + 1;
         Some(())
     }
