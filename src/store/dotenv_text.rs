@@ -573,6 +573,7 @@ mod tests {
             ("A=1\r\nTOKEN=old", "A=1\r\nTOKEN=new"),
             ("\u{feff}# c\nTOKEN=old\n", "\u{feff}# c\nTOKEN=new\n"),
             ("A=f(x)\nTOKEN=old\n", "A=f(x)\nTOKEN=new\n"),
+            ("set -a\nTOKEN=old\nset +a\n", "set -a\nTOKEN=new\nset +a\n"),
         ];
         for (before, after) in table {
             assert_eq!(set_new(before).as_deref(), Ok(after), "{before:?}");
@@ -631,6 +632,8 @@ mod tests {
             ("A:\nTOKEN=1\n", 2, Disputed),
             ("A=1\nif true; then\nTOKEN=1\nfi\n", 2, Disputed),
             ("cat <<END\nTOKEN=1\nEND\n", 1, Disputed),
+            ("A=1\nset +a\n", 3, Disputed),
+            ("A=1\nset -eu\nTOKEN=1\n", 2, Disputed),
             ("A='x\\'\nB='y'\nTOKEN=1\n", 1, UnclosedQuote),
             ("A=1\nB=it's\nTOKEN=1\n", 2, UnclosedQuote),
             ("TOKEN=\"old\nA=1\n", 1, UnclosedQuote),

@@ -3,7 +3,7 @@
 //! The shell's grammar has no end; this follows it through what stands in such files: words,
 //! quotes, substitutions, comments, lists and redirections. Where a line is no shell text at all,
 //! bash stops reading, and so does this. Where bash would go on in a way that is not followed here
-//! (a compound command, a here-document), the rest is opaque: nobody can say what is assigned there.
+//! (a compound command, a here-document, another option), the rest is opaque: nobody can say what is assigned there.
 
 use std::ops::Range;
 
@@ -375,6 +375,9 @@ impl<'a> Lexer<'a> {
         if COMPOUND.contains(&name) || LEAVING.contains(&name) {
             return Err(Reach::Opaque(self.line));
         }
+        if name == "set" && !self.only_exports(arguments) {
+            return Err(Reach::Opaque(self.line));
+        }
         if DECLARING.contains(&name) {
             let mut rest = arguments;
             while let [argument, others @ ..] = rest {
@@ -387,6 +390,13 @@ impl<'a> Lexer<'a> {
             self.touched.extend_from_slice(arguments);
         }
         Ok(())
+    }
+
+    /// Whether `set` with these arguments does no more than `set -a`, which is in force already.
+    /// Anything else may stop the exports, or end the reading at the next command that fails.
+    fn only_exports(&self, arguments: &[Range<usize>]) -> bool {
+        let arguments: Vec<_> = arguments.iter().map(|it| &self.text[it.clone()]).collect();
+        matches!(arguments[..], [] | ["-a"] | ["-o", "allexport"])
     }
 
     /// Notes what `word` assigns to, if anything. `NAME = value` is no assignment for bash, but it
