@@ -376,8 +376,9 @@ impl<'a> Views<'a> {
             let others = sites
                 .iter()
                 .filter(|site| !keys.contains(&&self.text[site.key.clone()]));
+            // A carriage return at the very end becomes part of a line ending once a line follows.
             others
-                .map(|site| &self.text[site.key.start..site.end])
+                .map(|site| self.text[site.key.start..site.end].trim_end_matches('\r'))
                 .collect()
         })
     }
@@ -589,6 +590,7 @@ mod tests {
             ("A=1", "A=1\nTOKEN=new"),
             ("A=1\r\n", "A=1\r\nTOKEN=new #\r\n"),
             ("A=1\r\nB=2", "A=1\r\nB=2\nTOKEN=new"),
+            ("A=1\rB=2\r", "A=1\rB=2\r\nTOKEN=new"),
             (
                 "TOKEN_OLD=1\nOLD_TOKEN=2\n",
                 "TOKEN_OLD=1\nOLD_TOKEN=2\nTOKEN=new\n",

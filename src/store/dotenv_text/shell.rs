@@ -3,7 +3,8 @@
 //! The shell's grammar has no end; this follows it through what stands in such files: words,
 //! quotes, substitutions, comments, lists and redirections. Where a line is no shell text at all,
 //! bash stops reading, and so does this. Where bash would go on in a way that is not followed here
-//! (a compound command, a here-document, another option), the rest is opaque: nobody can say what is assigned there.
+//! (a compound command, a here-document, another option), the rest is opaque: nobody can say what
+//! is assigned there.
 
 use std::ops::Range;
 
