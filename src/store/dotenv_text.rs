@@ -472,7 +472,7 @@ fn decoded(text: &str) -> Vec<Option<(String, String)>> {
 }
 
 fn decoded_as_is(text: &str) -> Vec<Option<(String, String)>> {
-    dotenvy::from_read_iter(text[readers::body_start(text)..].as_bytes())
+    dotenvy::from_read_iter(&text.as_bytes()[readers::body_start(text)..])
         .map(Result::ok)
         .collect()
 }
