@@ -629,6 +629,7 @@ mod tests {
             ("TOKEN=x\\\nA=1\n", 1, Disputed),
             ("A=${TOKEN:=x}\n", 1, Disputed),
             ("A=`\nTOKEN=1\n`\n", 2, Disputed),
+            ("A=\"`\"\nTOKEN=1\nB=\"'`\"\n", 2, Disputed),
             ("A=1\rTOKEN=2\n", 1, Disputed),
             ("# \u{2028}TOKEN=2\n", 1, Disputed),
             ("A:\nTOKEN=1\n", 2, Disputed),

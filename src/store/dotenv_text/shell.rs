@@ -74,8 +74,6 @@ enum Mode {
     Brace { in_double: bool },
     /// `$(…)`, `<(…)`, `(…)` and the words of an array.
     Paren,
-    /// `` `…` ``
-    Backtick,
 }
 
 /// What the grammar wants next.
@@ -197,7 +195,7 @@ impl<'a> Lexer<'a> {
             (b'\\', _) => self.at = (self.at + 2).min(self.bytes.len()),
             (b'\'', _) => self.skip_single_quoted()?,
             (b'"', _) => self.enter(Mode::Double, 1),
-            (b'`', _) => self.backtick(),
+            (b'`', _) => self.skip_backticks()?,
             (b'$', Some(b'$')) => self.at += 2,
             (b'$', Some(b'(')) => self.enter(Mode::Paren, 2),
             (b'$', Some(b'{')) => self.brace(),
@@ -214,12 +212,10 @@ impl<'a> Lexer<'a> {
         self.at += length;
     }
 
-    fn backtick(&mut self) {
-        match self.modes.iter().position(|&mode| mode == Mode::Backtick) {
-            Some(open) => self.modes.truncate(open),
-            None => self.modes.push(Mode::Backtick),
-        }
+    /// `` `…` ``, in which a quote is just a character until the whole is run.
+    fn skip_backticks(&mut self) -> Result<(), Reach> {
         self.at += 1;
+        self.skip_escaped_up_to(b'`')
     }
 
     /// `${NAME=…}` and `${NAME:=…}` assign.
@@ -243,9 +239,13 @@ impl<'a> Lexer<'a> {
     /// `$'…'`, in which a backslash escapes.
     fn skip_ansi_quoted(&mut self) -> Result<(), Reach> {
         self.at += 2;
+        self.skip_escaped_up_to(b'\'')
+    }
+
+    fn skip_escaped_up_to(&mut self, closing: u8) -> Result<(), Reach> {
         loop {
             match self.byte(0) {
-                Some(b'\'') => break,
+                Some(byte) if byte == closing => break,
                 Some(b'\\') => self.at += 2,
                 Some(_) => self.at += 1,
                 None => return Err(self.stop()),
