@@ -131,8 +131,14 @@ fn replaced<'a>(
     if old[..lead(old)] != new[..lead(new)] {
         return Err(format!("what stood before {key} has changed"));
     }
-    let (value, rest) = value.split_at(assignment_end(value));
     let tail_line = body(tail);
+    let new_rest = &tail[tail_line.len()..];
+    let mut end = assignment_end(value);
+    if end == value.len() && new_rest.starts_with('\r') {
+        // A carriage return at the very end is a part of a line ending once a line follows.
+        end = value.trim_end_matches('\r').len();
+    }
+    let (value, rest) = value.split_at(end);
     let is_cr_lf = rest.starts_with("\r\n");
     let expected = comment(value);
     let is_kept = match expected {
@@ -146,8 +152,7 @@ fn replaced<'a>(
             "the comment after {key} was {expected:?}, is {tail_line:?}"
         ));
     }
-    ends(rest, &tail[tail_line.len()..])
-        .ok_or_else(|| format!("the line ending of {key} has changed"))
+    ends(rest, new_rest).ok_or_else(|| format!("the line ending of {key} has changed"))
 }
 
 /// The comment of an assignment with the blanks before it; nothing where nobody can tell, because
