@@ -253,10 +253,14 @@ impl Case {
     }
 }
 
-/// All that neither is ours nor follows it.
+/// All that neither is ours nor follows it. A carriage return alone may put a follower into the value
+/// of another variable.
 fn others(reading: &Reading) -> Values {
     let mut values = reading.values.clone();
-    values.retain(|key, _| !KEYS.contains(&key.as_str()) && !key.starts_with(FOLLOWER));
+    values.retain(|key, value| {
+        let is_follower = key.starts_with(FOLLOWER) || value.contains(FOLLOWER);
+        !KEYS.contains(&key.as_str()) && !is_follower
+    });
     values
 }
 
