@@ -703,3 +703,30 @@ fn a_token_from_the_future_does_not_satisfy_force() {
     assert!(story.access_token() != token);
     assert_eq!(story.sandbox.counts().refresh_requests, 1);
 }
+
+#[test]
+fn what_was_answered_for_is_tried_before_what_may_be_spent() {
+    let story = Story::with(strict());
+    let tokens = story.sandbox.issue_service_app_tokens();
+    let integration = story.sandbox.issue_integration_tokens();
+    story.sandbox.revoke(&tokens.access_token);
+    story
+        .configured_with(None, Some(&integration.refresh_token))
+        .stored(&tokens.access_token, &tokens.refresh_token);
+    let busy = Fault::status(503).header("Retry-After", "3600");
+    story.sandbox.script(Endpoint::ServiceAppRefresh, [busy]);
+    let renewal = story
+        .sandbox
+        .gate_at(Endpoint::IntegrationRefresh, Position::BeforeAnswering);
+    let run = Run::start(&story, &[]);
+    renewal.wait_for_request();
+    run.kill();
+    renewal.release();
+
+    let told = story.refresh_token(&["--json"]);
+
+    let json = told.exits(0).outcome("refreshed");
+    assert_eq!(json["rung"], "service_app_refresh_token");
+    let counts = story.sandbox.counts();
+    assert_eq!(counts.reused_refresh_tokens, 0, "{:?}", story.asked());
+}
