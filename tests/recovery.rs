@@ -730,3 +730,23 @@ fn what_was_answered_for_is_tried_before_what_may_be_spent() {
     let counts = story.sandbox.counts();
     assert_eq!(counts.reused_refresh_tokens, 0, "{:?}", story.asked());
 }
+
+#[test]
+fn whichever_program_climbs_next_tells_of_a_lost_answer() {
+    for arguments in [&["list"][..], &["list", "--json"], &["extend", "--all"]] {
+        let (story, _) = refused();
+        let pat = story.sandbox.issue_personal_access_token();
+        story.configured_with(Some(&pat), None);
+        let grant = Endpoint::ServiceAppRefresh;
+        let grant = story.sandbox.gate_at(grant, Position::BeforeAnswering);
+        let run = Run::start(&story, &[]);
+        grant.wait_for_request();
+        run.kill();
+        grant.release();
+
+        let told = story.data_sources(arguments);
+
+        told.exits(0).says("ended before its answer was saved");
+        assert_eq!(story.sandbox.counts().reused_refresh_tokens, 0);
+    }
+}
