@@ -1,4 +1,4 @@
-"""Prints what python-dotenv reads in each file of a folder: NUL-ended fields, see env_readers.rs."""
+"""Prints what python-dotenv reads in each file of a folder: NUL-ended fields, see support/readers.rs."""
 
 import logging
 import pathlib

@@ -20,6 +20,8 @@ pub(crate) mod port;
 #[cfg(unix)]
 pub(crate) mod pty;
 #[cfg(unix)]
+pub(crate) mod readers;
+#[cfg(unix)]
 mod run;
 pub(crate) mod torture;
 #[cfg(unix)]
