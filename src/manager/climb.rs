@@ -335,6 +335,9 @@ impl<'r, 'a> Climb<'r, 'a> {
         issued: Option<Issued>,
     ) -> Result<Outcome, End> {
         let Some(issued) = issued else {
+            if outcome != Outcome::Doubtful {
+                self.note_unspent();
+            }
             return Ok(outcome);
         };
         self.run.keep_closed(&issued);
@@ -354,6 +357,17 @@ impl<'r, 'a> Climb<'r, 'a> {
                 self.replacement = None;
                 Err(self.rescue(rung, issued, error))
             }
+        }
+    }
+
+    /// An answer has said that nothing was issued: a run that dies in a later rung leaves no doubt
+    /// about this one.
+    fn note_unspent(&mut self) {
+        if !self.doubtful
+            && self.intent.take().is_some()
+            && let Some(lock) = &mut self.lock
+        {
+            repair::close_intent(lock);
         }
     }
 
