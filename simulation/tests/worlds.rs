@@ -1,0 +1,78 @@
+//! Worlds that are lived through in every test run; `scripts/simulate` lives through more.
+
+use webex_simulation::{Figures, Kind, Plan, run};
+
+#[track_caller]
+fn breaks_no_rule(plan: &Plan) -> Figures {
+    let figures = run(plan);
+    assert!(
+        figures.problems.is_empty(),
+        "seed {}: {:#?}",
+        plan.seed,
+        figures.problems
+    );
+    figures
+}
+
+/// Seeds that once broke a rule, with what it was.
+const ONCE_BROKEN: [(u64, &str); 5] = [
+    (7, "a token that Webex had refused came before a good one"),
+    (16, "the same, of the integration's, to keep it alive"),
+    (20, "the same, hour by hour"),
+    (22, "the same, under a Retry-After beyond the deadline"),
+    (
+        108,
+        "a doubtful token came last, and the rung before it could not be saved",
+    ),
+];
+
+#[test]
+fn what_once_broke_a_rule_breaks_none() {
+    for (seed, what) in ONCE_BROKEN {
+        let figures = run(&Plan::of(seed));
+        assert!(
+            figures.problems.is_empty(),
+            "seed {seed} again, {what}: {:#?}",
+            figures.problems
+        );
+    }
+}
+
+#[test]
+fn bad_luck_of_every_kind_breaks_no_rule() {
+    let mut total = Figures::default();
+    for seed in 1..9 {
+        total.add(&breaks_no_rule(&Plan::of_kind(Kind::Chaos, seed)));
+    }
+    // Luck was bad indeed.
+    assert!(total.deaths > 0, "{total:?}");
+    assert!(total.power_cuts > 0, "{total:?}");
+    assert!(total.doubtful > 0, "{total:?}");
+    assert!(total.consents > 0, "{total:?}");
+}
+
+#[test]
+fn a_date_is_told_thirty_days_ahead() {
+    for seed in 1..3 {
+        breaks_no_rule(&Plan::of_kind(Kind::Deadline, seed));
+    }
+}
+
+#[test]
+fn an_hourly_job_finds_a_valid_token_for_a_month() {
+    let mut plan = Plan::of_kind(Kind::Year, 1);
+    plan.lasts /= 12;
+    plan.events.retain(|(at, _)| *at < plan.lasts);
+    let figures = breaks_no_rule(&plan);
+    assert_eq!(figures.runs, 730);
+}
+
+#[test]
+fn the_same_seed_is_the_same_world() {
+    for seed in 1..4 {
+        let plan = Plan::of_kind(Kind::Chaos, seed);
+        assert_eq!(run(&plan).trace, run(&plan).trace, "seed {seed}");
+    }
+    let worlds = [1, 2].map(|seed| run(&Plan::of_kind(Kind::Chaos, seed)).trace);
+    assert_ne!(worlds[0], worlds[1]);
+}
