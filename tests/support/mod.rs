@@ -23,6 +23,8 @@ pub(crate) mod pty;
 pub(crate) mod readers;
 #[cfg(unix)]
 mod run;
+#[cfg(unix)]
+pub(crate) mod strace;
 pub(crate) mod torture;
 #[cfg(unix)]
 pub(crate) mod transcript;
