@@ -17,7 +17,7 @@ use proof::{Cause, Ending, Tale};
 use scene::{Left, Scene, Texts};
 use serde_json::Value;
 use support::device::user_code;
-use support::strace::{self, Tracer};
+use support::strace::{self, Injection, Tracer};
 use support::{DATA_SOURCES, REFRESH_TOKEN, SETUP_OAUTH, Shows, Story, Told};
 
 /// Counted: answers that a run died with, all of which the next run tells of.
@@ -107,7 +107,7 @@ fn a_kill_comes_before_its_call() {
         return;
     }
     let story = Story::new();
-    let removed = |injections: &[String]| {
+    let removed = |injections: &[Injection]| {
         fs::create_dir_all(story.path("folder")).expect("a folder is made");
         let tracer = Tracer::new();
         let mut command = tracer.command(&story, injections, "rmdir");
@@ -120,7 +120,7 @@ fn a_kill_comes_before_its_call() {
     let about_it = calls.iter().rfind(|call| call.about == "folder");
     let call = about_it.expect("the removal is a call");
 
-    let (told, calls) = removed(&[strace::kill_at(call)]);
+    let (told, calls) = removed(&[Injection::kill_at(call)]);
 
     told.exits(128 + 9);
     assert!(

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use crate::scene::{Scene, Texts};
-use crate::support::strace::{self, Call, Tracer};
+use crate::support::strace::{self, Call, Injection, Tracer};
 use crate::support::torture::{self, Ledger};
 use crate::support::{Story, Told};
 
@@ -57,6 +57,9 @@ const ERRORS: [&str; 4] = ["ENOSPC", "EIO", "EACCES", "EROFS"];
 /// The user's files.
 const USERS: [&str; 2] = [".env", "token-config.json"];
 
+/// The operation log of data sources.
+const LOG: &str = "data-sources.log";
+
 /// What writing a new file needs, beside its name.
 const NEEDED: [&str; 3] = ["openat", "pwrite64", "fsync"];
 
@@ -64,10 +67,10 @@ const NEEDED: [&str; 3] = ["openat", "pwrite64", "fsync"];
 const TRIES: usize = 10;
 
 /// One way of cutting it off.
-struct Case<'c> {
-    call: &'c Call,
+struct Case {
+    call: Call,
     cause: Cause,
-    injections: Vec<String>,
+    injections: Vec<Injection>,
     name: String,
 }
 
@@ -77,9 +80,9 @@ impl Tale {
         let Some(calls) = self.calls() else { return };
         let chosen = self.chosen(&calls);
         let kills = chosen.iter().map(|call| Case {
-            call,
+            call: (*call).clone(),
             cause: Cause::Killed,
-            injections: vec![strace::kill_at(call)],
+            injections: vec![Injection::kill_at(call)],
             name: format!("{} {}", call.name, call.nth),
         });
         let within_reach = (0..calls.len()).filter(|index| is_within_reach(&calls, *index));
@@ -106,27 +109,33 @@ impl Tale {
                 if !torture::size(index % ERRORS.len() == number, true) {
                     continue;
                 }
-                let mut add = |cause, how, injections| {
+                let mut add = |call: &Call, cause, how, injections| {
                     cases.push(Case {
-                        call,
+                        call: call.clone(),
                         cause,
                         injections,
                         name: format!("{} {} {error} {how}", call.name, call.nth),
                     });
                 };
-                add(
-                    Cause::FailedOnce,
-                    "once",
-                    vec![strace::fail_at(call, error)],
-                );
                 if call.name == "write" {
-                    // Its like goes to whatever wakes a thread, too.
+                    // Others of its name wake threads, as often as it happens to be needed.
+                    assert_eq!(call.about, format!("/{LOG}"), "nothing else is written so");
+                    let in_log = |it: &&Call| it.name == call.name && it.about == call.about;
+                    let nth = calls[..=index].iter().filter(in_log).count();
+                    let call = Call {
+                        nth,
+                        ..call.clone()
+                    };
+                    let fails = Injection::fail_at(&call, error).within(LOG);
+                    add(&call, Cause::FailedOnce, "once", vec![fails]);
                     continue;
                 }
+                let fails = Injection::fail_at(call, error);
+                add(call, Cause::FailedOnce, "once", vec![fails]);
                 if self.in_haste.is_empty() && !torture::is_on() {
                     continue;
                 }
-                let all_like_it = vec![strace::fail_from(&call.name, call.nth, error)];
+                let all_like_it = vec![Injection::fail_from(&call.name, call.nth, error)];
                 let has_spent = spends.is_some_and(|spends| spends < index);
                 let is_needed = call.renames() || NEEDED.contains(&call.name.as_str());
                 let cause = |leaves_nothing| {
@@ -136,7 +145,7 @@ impl Tale {
                         Cause::FailedOften
                     }
                 };
-                add(cause(is_needed), "and all like it", all_like_it);
+                add(call, cause(is_needed), "and all like it", all_like_it);
                 if call.name == "openat" {
                     continue;
                 }
@@ -145,10 +154,10 @@ impl Tale {
                     those.map(|it| it.nth).max().unwrap_or(0)
                 };
                 let all = strace::CHANGES.into_iter();
-                let all = all
-                    .filter(|name| of_name(&calls, name) > 0)
-                    .map(|name| strace::fail_from(name, of_name(&calls[..index], name) + 1, error));
-                add(cause(true), "and all changes", all.collect());
+                let all = all.filter(|name| of_name(&calls, name) > 0).map(|name| {
+                    Injection::fail_from(name, of_name(&calls[..index], name) + 1, error)
+                });
+                add(call, cause(true), "and all changes", all.collect());
             }
         }
         self.prove("errors", "refused", calls.len(), cases, 16);
@@ -237,7 +246,7 @@ impl Tale {
     fn told(
         &self,
         scene: &Scene,
-        injections: &[String],
+        injections: &[Injection],
         cause: Option<Cause>,
     ) -> (Told, Vec<Call>) {
         let tracer = Tracer::new();
@@ -250,14 +259,7 @@ impl Tale {
         (told, tracer.calls(&scene.story))
     }
 
-    fn prove(
-        &self,
-        kind: &str,
-        verb: &str,
-        calls: usize,
-        cases: Vec<Case<'_>>,
-        side_by_side: usize,
-    ) {
+    fn prove(&self, kind: &str, verb: &str, calls: usize, cases: Vec<Case>, side_by_side: usize) {
         let texts = Texts::default();
         let tally = Mutex::new(Tally::of(self, kind));
         let missed = Mutex::new(Vec::new());
@@ -304,8 +306,8 @@ impl Tale {
         ));
     }
 
-    /// Until the run was cut off at that call; whatever else came about is judged, too.
-    fn prove_one(&self, case: &Case<'_>, texts: &Texts) -> Vec<&'static str> {
+    /// Until the run was cut off at that call. One that was killed elsewhere is judged, too.
+    fn prove_one(&self, case: &Case, texts: &Texts) -> Vec<&'static str> {
         for _ in 0..TRIES {
             let scene = (self.begin)();
             let (told, calls) = self.told(&scene, &case.injections, Some(case.cause));
@@ -316,6 +318,9 @@ impl Tale {
             };
             let was_killed = ending.told.code == 128 + 9;
             let is_hit = is_hit && was_killed == (case.cause == Cause::Killed);
+            if !is_hit && case.cause != Cause::Killed {
+                continue;
+            }
             let counted = catch_unwind(AssertUnwindSafe(|| (self.judge)(&scene, texts, &ending)));
             match counted {
                 Ok(counted) if is_hit => return counted,

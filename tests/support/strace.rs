@@ -80,19 +80,46 @@ pub(crate) fn is_possible() -> bool {
     })
 }
 
-/// Ends a program at this call, before it is carried out.
-pub(crate) fn kill_at(call: &Call) -> String {
-    format!("inject={}:signal=KILL:when={}", call.name, call.nth)
+/// What is done to a program.
+pub(crate) struct Injection {
+    what: String,
+    /// The only file whose calls count, in the story's folder. No others are then seen.
+    file: Option<&'static str>,
 }
 
-/// Has this call fail.
-pub(crate) fn fail_at(call: &Call, error: &str) -> String {
-    format!("inject={}:error={error}:when={}", call.name, call.nth)
-}
+impl Injection {
+    /// Ends it at this call, before that is carried out.
+    pub(crate) fn kill_at(call: &Call) -> Self {
+        Self::new(call, "signal=KILL")
+    }
 
-/// Has the calls of this name fail, from the one with this number on.
-pub(crate) fn fail_from(name: &str, nth: usize, error: &str) -> String {
-    format!("inject={name}:error={error}:when={nth}+")
+    /// Has this call fail.
+    pub(crate) fn fail_at(call: &Call, error: &str) -> Self {
+        Self::new(call, &format!("error={error}"))
+    }
+
+    /// Has the calls of this name fail, from the one with this number on.
+    pub(crate) fn fail_from(name: &str, nth: usize, error: &str) -> Self {
+        Self {
+            what: format!("inject={name}:error={error}:when={nth}+"),
+            file: None,
+        }
+    }
+
+    /// Counts the calls about this file alone.
+    pub(crate) fn within(self, file: &'static str) -> Self {
+        Self {
+            file: Some(file),
+            ..self
+        }
+    }
+
+    fn new(call: &Call, what: &str) -> Self {
+        Self {
+            what: format!("inject={}:{what}:when={}", call.name, call.nth),
+            file: None,
+        }
+    }
 }
 
 /// Where the calls of one run are written to.
@@ -104,7 +131,12 @@ impl Tracer {
     }
 
     /// The program, in the story's folder, under strace with these injections.
-    pub(crate) fn command(&self, story: &Story, injections: &[String], program: &str) -> Command {
+    pub(crate) fn command(
+        &self,
+        story: &Story,
+        injections: &[Injection],
+        program: &str,
+    ) -> Command {
         let mut command = story.command("strace");
         command
             // No contents of files: they are secret.
@@ -113,7 +145,10 @@ impl Tracer {
             .arg("-o")
             .arg(self.0.path());
         for injection in injections {
-            command.args(["-e", injection]);
+            command.args(["-e", &injection.what]);
+            if let Some(file) = injection.file {
+                command.arg("-P").arg(story.path(file));
+            }
         }
         command.arg(program);
         command
