@@ -7,6 +7,8 @@
     reason = "each test binary uses its own part"
 )]
 
+#[cfg(target_os = "linux")]
+pub(crate) mod bounded;
 #[cfg(unix)]
 pub(crate) mod browser;
 mod credentials;
@@ -19,6 +21,7 @@ pub(crate) mod oauth_server;
 pub(crate) mod port;
 #[cfg(unix)]
 pub(crate) mod pty;
+pub(crate) mod raw_server;
 #[cfg(unix)]
 mod run;
 pub(crate) mod torture;
