@@ -703,3 +703,50 @@ fn a_token_from_the_future_does_not_satisfy_force() {
     assert!(story.access_token() != token);
     assert_eq!(story.sandbox.counts().refresh_requests, 1);
 }
+
+#[test]
+fn what_was_answered_for_is_tried_before_what_may_be_spent() {
+    let story = Story::with(strict());
+    let tokens = story.sandbox.issue_service_app_tokens();
+    let integration = story.sandbox.issue_integration_tokens();
+    story.sandbox.revoke(&tokens.access_token);
+    story
+        .configured_with(None, Some(&integration.refresh_token))
+        .stored(&tokens.access_token, &tokens.refresh_token);
+    let busy = Fault::status(503).header("Retry-After", "3600");
+    story.sandbox.script(Endpoint::ServiceAppRefresh, [busy]);
+    let renewal = story
+        .sandbox
+        .gate_at(Endpoint::IntegrationRefresh, Position::BeforeAnswering);
+    let run = Run::start(&story, &[]);
+    renewal.wait_for_request();
+    run.kill();
+    renewal.release();
+
+    let told = story.refresh_token(&["--json"]);
+
+    let json = told.exits(0).outcome("refreshed");
+    assert_eq!(json["rung"], "service_app_refresh_token");
+    let counts = story.sandbox.counts();
+    assert_eq!(counts.reused_refresh_tokens, 0, "{:?}", story.asked());
+}
+
+#[test]
+fn whichever_program_climbs_next_tells_of_a_lost_answer() {
+    for arguments in [&["list"][..], &["list", "--json"], &["extend", "--all"]] {
+        let (story, _) = refused();
+        let pat = story.sandbox.issue_personal_access_token();
+        story.configured_with(Some(&pat), None);
+        let grant = Endpoint::ServiceAppRefresh;
+        let grant = story.sandbox.gate_at(grant, Position::BeforeAnswering);
+        let run = Run::start(&story, &[]);
+        grant.wait_for_request();
+        run.kill();
+        grant.release();
+
+        let told = story.data_sources(arguments);
+
+        told.exits(0).says("ended before its answer was saved");
+        assert_eq!(story.sandbox.counts().reused_refresh_tokens, 0);
+    }
+}

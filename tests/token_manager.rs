@@ -18,7 +18,6 @@ use webex_sandbox::{Endpoint, Fault, Position, Sandbox};
 
 use support::Story;
 use webex_tokens::clock::Clock;
-use webex_tokens::config::{Environment, Flags, Sources};
 use webex_tokens::manager::{
     CredentialState, Probe, RunOutcome, StatusOutcome, TokenError, TokenGuard, TokenManager,
 };
@@ -47,7 +46,7 @@ impl Scene {
 
     fn over(story: Story) -> Self {
         let clock = Clock::manual(Clock::System.now());
-        let manager = TokenManager::with_clock(sources(&story), clock.clone());
+        let manager = TokenManager::with_clock(story.named_sources(), clock.clone());
         Self {
             story,
             clock,
@@ -87,18 +86,6 @@ impl Scene {
 
     fn refresh_requests(&self) -> u64 {
         self.story.sandbox.counts().refresh_requests
-    }
-}
-
-fn sources(story: &Story) -> Sources {
-    Sources {
-        flags: Flags {
-            config: Some(story.path("token-config.json")),
-            env_file: Some(story.path(".env")),
-            api_base_url: Some(story.sandbox.base_url()),
-            ..Flags::default()
-        },
-        environment: Environment::default(),
     }
 }
 
@@ -333,7 +320,7 @@ fn another_runs_newer_token_is_adopted_when_ours_is_due() {
     let (scene, old) = Scene::with_token();
     scene.until_due();
     // Another manager, as in another process, is faster.
-    let other = TokenManager::with_clock(sources(&scene.story), scene.clock.clone());
+    let other = TokenManager::with_clock(scene.story.named_sources(), scene.clock.clone());
     let theirs = pollster::block_on(other.access_token())
         .expect("a token")
         .clone();
@@ -352,7 +339,7 @@ fn managers_of_one_file_share_one_grant() {
     let gate = scene.story.sandbox.gate(Endpoint::ServiceAppRefresh);
     let runtime = runtime();
     let spawn = || {
-        let manager = TokenManager::with_clock(sources(&scene.story), scene.clock.clone());
+        let manager = TokenManager::with_clock(scene.story.named_sources(), scene.clock.clone());
         runtime.spawn(async move { manager.access_token().await.map(|token| token.clone()) })
     };
     let first = spawn();
@@ -613,7 +600,7 @@ fn no_debug_form_shows_a_secret() {
         "{:?} {:?} {token:?} {report:?} {status:?} {error:?} {error} {:?}",
         scene.manager,
         scene.get(),
-        sources(&scene.story),
+        scene.story.named_sources(),
     );
     for secret in scene.story.secrets() {
         support::assert_no_piece(&shown, &secret);
@@ -657,7 +644,7 @@ fn what_was_left_counts_from_when_a_token_was_first_seen() {
     assert_eq!(report.outcome, RunOutcome::Kept);
     scene.advance(HOUR * 6);
 
-    let another = TokenManager::with_clock(sources(&scene.story), scene.clock.clone());
+    let another = TokenManager::with_clock(scene.story.named_sources(), scene.clock.clone());
     let token = pollster::block_on(another.access_token()).expect("a token");
 
     assert_ne!(token.expose(), pasted);

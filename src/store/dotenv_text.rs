@@ -13,6 +13,9 @@
 //! A reader that cannot read the file is no party to it: where a line is no shell text at all
 //! (`A=f(x)`), bash stops, and counts only up to there.
 //!
+//! A byte order mark is nothing to dotenvy and npm dotenv, and to the other two a part of the first
+//! line, which therefore cannot be one of ours.
+//!
 //! A line that ends in CR LF would hand its carriage return to bash as part of the value. Our own
 //! line therefore ends in a comment (`KEY=value #`), the one notation that keeps the line ending
 //! and gives all four readers the value alone.
@@ -31,8 +34,6 @@ use std::ops::Range;
 
 use readers::{Site, Statement};
 use shell::{Reach, Shell};
-
-const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Why a `.env` cannot be read, or cannot be edited.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +63,12 @@ pub enum DotenvProblem {
          put the key on a line of its own as KEY=value, away from any shell code"
     )]
     Disputed,
+    /// The byte order mark at the beginning is a part of this line for some of the readers.
+    #[error(
+        "the file begins with a byte order mark, which python-dotenv and the shell take for a part \
+         of the line; save it as UTF-8 without one"
+    )]
+    Marked,
     /// No notation carries the new value.
     #[error("the new value cannot be written so that every reader reads it back")]
     Unwritable,
@@ -92,8 +99,7 @@ impl std::fmt::Debug for Edit<'_> {
 ///
 /// The first quote that is not.
 pub fn check(text: &str) -> Result<(), DotenvError> {
-    let body = body(text);
-    match readers::statements(body).find_map(|statement| unclosed_quote(body, &statement)) {
+    match readers::statements(text).find_map(|statement| unclosed_quote(text, &statement)) {
         Some(error) => Err(error),
         None => Ok(()),
     }
@@ -116,14 +122,13 @@ pub fn check_editable(text: &str, keys: &[&str]) -> Result<(), DotenvError> {
 /// A quote is not closed, or dotenvy cannot read that assignment.
 pub fn value(text: &str, key: &str) -> Result<Option<String>, DotenvError> {
     check(text)?;
-    let body = body(text);
-    let Some(site) = last_site(body, key) else {
+    let Some(site) = last_site(text, key) else {
         return Ok(None);
     };
-    match decoded(&body[..site.end]).pop() {
+    match decoded(&text[..site.end]).pop() {
         Some(Some((found, value))) if found == key => Ok(Some(value)),
         _ => Err(DotenvError::at(
-            body,
+            text,
             site.key.start,
             Some(key),
             DotenvProblem::Unreadable,
@@ -138,14 +143,13 @@ pub fn value(text: &str, key: &str) -> Result<Option<String>, DotenvError> {
 /// A quote is not closed.
 pub fn values(text: &str) -> Result<BTreeMap<String, String>, DotenvError> {
     check(text)?;
-    Ok(decoded(body(text)).into_iter().flatten().collect())
+    Ok(decoded(text).into_iter().flatten().collect())
 }
 
 /// The line of the last assignment of `key`, counted from 1.
 #[must_use]
 pub fn line_of(text: &str, key: &str) -> Option<usize> {
-    let body = body(text);
-    last_site(body, key).map(|site| line_at(body, site.key.start))
+    last_site(text, key).map(|site| line_at(text, site.key.start))
 }
 
 /// Applies `edits` in turn.
@@ -161,16 +165,15 @@ pub fn line_of(text: &str, key: &str) -> Option<usize> {
 /// a new value; or the result would change what some reader reads elsewhere.
 pub fn edit(text: &str, edits: &[(&str, Edit<'_>)]) -> Result<String, DotenvError> {
     check(text)?;
-    let (mark, body) = text.split_at(text.len() - body(text).len());
-    let mut edited = body.to_owned();
+    let mut edited = text.to_owned();
     for &(key, edit) in edits {
         edited = match edit {
             Edit::Set(value) => set(&edited, key, value)?,
             Edit::Remove => remove(&edited, key)?,
         };
     }
-    verify(body, &edited, edits)?;
-    Ok(format!("{mark}{edited}"))
+    verify(text, &edited, edits)?;
+    Ok(edited)
 }
 
 fn set(text: &str, key: &str, value: &str) -> Result<String, DotenvError> {
@@ -257,7 +260,7 @@ impl Assignment {
             let before = &value[start..index];
             match (quote, c) {
                 _ if is_escaped => is_escaped = false,
-                (None | Some('"'), '\\') => is_escaped = true,
+                (_, '\\') => is_escaped = true,
                 (None, '"' | '\'') => quote = Some(c),
                 (Some(open), c) if open == c => quote = None,
                 (None, '#') if before.is_empty() || before.ends_with([' ', '\t']) => {
@@ -272,8 +275,15 @@ impl Assignment {
 
 fn assignments(text: &str, key: &str) -> Result<Vec<Assignment>, DotenvError> {
     let sites = Views::of(text).agreed(key);
-    let sites =
-        sites.map_err(|at| DotenvError::at(text, at, Some(key), DotenvProblem::Disputed))?;
+    let sites = sites.map_err(|at| {
+        let is_marked = readers::body_start(text) > 0 && line_at(text, at) == 1;
+        let problem = if is_marked {
+            DotenvProblem::Marked
+        } else {
+            DotenvProblem::Disputed
+        };
+        DotenvError::at(text, at, Some(key), problem)
+    })?;
     let assignment = |site: Site| {
         let line = text[..site.key.start].rfind('\n').map_or(0, |end| end + 1);
         let lead = text[line..site.key.start].trim_start_matches([' ', '\t']);
@@ -366,8 +376,9 @@ impl<'a> Views<'a> {
             let others = sites
                 .iter()
                 .filter(|site| !keys.contains(&&self.text[site.key.clone()]));
+            // A carriage return at the very end becomes part of a line ending once a line follows.
             others
-                .map(|site| &self.text[site.key.start..site.end])
+                .map(|site| self.text[site.key.start..site.end].trim_end_matches('\r'))
                 .collect()
         })
     }
@@ -461,7 +472,7 @@ fn decoded(text: &str) -> Vec<Option<(String, String)>> {
 }
 
 fn decoded_as_is(text: &str) -> Vec<Option<(String, String)>> {
-    dotenvy::from_read_iter(text.as_bytes())
+    dotenvy::from_read_iter(&text.as_bytes()[readers::body_start(text)..])
         .map(Result::ok)
         .collect()
 }
@@ -495,11 +506,6 @@ fn last_site(text: &str, key: &str) -> Option<Site> {
     sites
         .into_iter()
         .rfind(|site| text[site.key.clone()] == *key)
-}
-
-/// The text without its byte order mark.
-fn body(text: &str) -> &str {
-    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }
 
 fn line_at(text: &str, offset: usize) -> usize {
@@ -551,6 +557,7 @@ mod tests {
                 " \texport \tTOKEN=new  # c\n",
             ),
             ("TOKEN='it' # it's\nA=1", "TOKEN=new # it's\nA=1"),
+            ("TOKEN='it\\'s' # c\n", "TOKEN=new # c\n"),
             ("TOKEN=# paste it\n", "TOKEN=new # paste it\n"),
             ("TOKEN=a#b\n", "TOKEN=new\n"),
             ("TOKEN=<paste it>\n", "TOKEN=new\n"),
@@ -565,8 +572,9 @@ mod tests {
             ("TOKEN=old\r\nA=1\r\n", "TOKEN=new #\r\nA=1\r\n"),
             ("TOKEN=old # c\r\nA=1\r\n", "TOKEN=new # c\r\nA=1\r\n"),
             ("A=1\r\nTOKEN=old", "A=1\r\nTOKEN=new"),
-            ("\u{feff}TOKEN=old\n", "\u{feff}TOKEN=new\n"),
+            ("\u{feff}# c\nTOKEN=old\n", "\u{feff}# c\nTOKEN=new\n"),
             ("A=f(x)\nTOKEN=old\n", "A=f(x)\nTOKEN=new\n"),
+            ("set -a\nTOKEN=old\nset +a\n", "set -a\nTOKEN=new\nset +a\n"),
         ];
         for (before, after) in table {
             assert_eq!(set_new(before).as_deref(), Ok(after), "{before:?}");
@@ -577,10 +585,12 @@ mod tests {
     fn an_absent_key_is_appended() {
         let table = [
             ("", "TOKEN=new\n"),
+            ("\u{feff}", "\u{feff}\nTOKEN=new"),
             ("A=1\n", "A=1\nTOKEN=new\n"),
             ("A=1", "A=1\nTOKEN=new"),
             ("A=1\r\n", "A=1\r\nTOKEN=new #\r\n"),
             ("A=1\r\nB=2", "A=1\r\nB=2\nTOKEN=new"),
+            ("A=1\rB=2\r", "A=1\rB=2\r\nTOKEN=new"),
             (
                 "TOKEN_OLD=1\nOLD_TOKEN=2\n",
                 "TOKEN_OLD=1\nOLD_TOKEN=2\nTOKEN=new\n",
@@ -619,16 +629,24 @@ mod tests {
             ("TOKEN=x\\\nA=1\n", 1, Disputed),
             ("A=${TOKEN:=x}\n", 1, Disputed),
             ("A=`\nTOKEN=1\n`\n", 2, Disputed),
+            ("A=\"`\"\nTOKEN=1\nB=\"'`\"\n", 2, Disputed),
             ("A=1\rTOKEN=2\n", 1, Disputed),
             ("# \u{2028}TOKEN=2\n", 1, Disputed),
             ("A:\nTOKEN=1\n", 2, Disputed),
             ("A=1\nif true; then\nTOKEN=1\nfi\n", 2, Disputed),
             ("cat <<END\nTOKEN=1\nEND\n", 1, Disputed),
+            ("A=1\nset +a\n", 3, Disputed),
+            ("A=1\nset -eu\nTOKEN=1\n", 2, Disputed),
             ("A='x\\'\nB='y'\nTOKEN=1\n", 1, UnclosedQuote),
             ("A=1\nB=it's\nTOKEN=1\n", 2, UnclosedQuote),
             ("TOKEN=\"old\nA=1\n", 1, UnclosedQuote),
             ("A=\"x\nB=\"y\"\n", 1, UnclosedQuote),
             ("A=x\"\n\"\n", 1, UnclosedQuote),
+            ("TOKEN='x\\\\'\nA='y'\n", 1, Disputed),
+            ("\u{feff}TOKEN=old\n", 1, Marked),
+            ("\u{feff} export TOKEN=old\nTOKEN=old\n", 1, Marked),
+            ("\u{feff}# it's\nTOKEN=old # it's\n", 2, Disputed),
+            ("\u{feff} A='\nTOKEN=no\n'\n", 2, Disputed),
         ];
         for (text, line, problem) in table {
             assert_eq!(set_new(text), Err((line, problem)), "{text:?}");

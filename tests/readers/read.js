@@ -1,4 +1,4 @@
-// Prints what npm dotenv reads in each file of a folder: NUL-ended fields, see env_readers.rs.
+// Prints what npm dotenv reads in each file of a folder; see tests/support/readers.rs.
 const fs = require('fs')
 const path = require('path')
 const { parse } = require(path.join(process.argv[3], 'dotenv'))

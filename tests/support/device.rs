@@ -51,7 +51,7 @@ impl Waiting {
 }
 
 /// The code that stands on a line of its own, last.
-fn user_code(shown: &str) -> String {
+pub(crate) fn user_code(shown: &str) -> String {
     let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|byte| byte.is_ascii_digit());
     let code = shown.lines().map(str::trim).rfind(is_code);
     code.unwrap_or_else(|| panic!("no code in:\n{shown}"))

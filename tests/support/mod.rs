@@ -12,18 +12,26 @@ pub(crate) mod bounded;
 #[cfg(unix)]
 pub(crate) mod browser;
 mod credentials;
+#[cfg(unix)]
+pub(crate) mod crowd;
 pub(crate) mod data_sources;
 #[cfg(unix)]
 pub(crate) mod device;
 #[cfg(unix)]
 pub(crate) mod disk;
 pub(crate) mod oauth_server;
+#[cfg(unix)]
+pub(crate) mod onlookers;
 pub(crate) mod port;
 #[cfg(unix)]
 pub(crate) mod pty;
 pub(crate) mod raw_server;
 #[cfg(unix)]
+pub(crate) mod readers;
+#[cfg(unix)]
 mod run;
+#[cfg(unix)]
+pub(crate) mod strace;
 pub(crate) mod torture;
 #[cfg(unix)]
 pub(crate) mod transcript;
@@ -39,6 +47,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
 use webex_sandbox::{Sandbox, Tenant};
+use webex_tokens::config::{Environment, Flags, Sources};
 
 #[allow(unused_imports, reason = "each test binary uses its own part")]
 pub(crate) use self::credentials::{Hand, Is};
@@ -239,6 +248,19 @@ impl Story {
             command.env("SSL_CERT_FILE", self.path("ca.pem"));
         }
         command
+    }
+
+    /// The folder and its settings, as a program that uses the library names them.
+    pub(crate) fn named_sources(&self) -> Sources {
+        Sources {
+            flags: Flags {
+                config: Some(self.path("token-config.json")),
+                env_file: Some(self.path(".env")),
+                api_base_url: Some(self.sandbox.base_url()),
+                ..Flags::default()
+            },
+            environment: Environment::default(),
+        }
     }
 
     /// Runs `refresh_token` to its end.

@@ -15,6 +15,7 @@ mod data_sources;
 mod device;
 mod faults;
 mod gates;
+mod judge;
 mod mint;
 mod program;
 mod server;

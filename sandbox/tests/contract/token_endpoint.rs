@@ -40,6 +40,19 @@ fn a_refresh_answers_with_the_five_fields_of_the_login_guide() {
 }
 
 #[test]
+fn tokens_of_one_answer_are_known_as_a_pair() {
+    let sandbox = with(|policy| policy.rotate = true);
+    let old = sandbox.issue_service_app_tokens();
+    let answer = refresh(&sandbox, &old.refresh_token).send(&sandbox);
+    let new = ["/access_token", "/refresh_token"].map(|field| text(&answer, field));
+    assert!(sandbox.were_issued_together(&old.access_token, &old.refresh_token));
+    assert!(sandbox.were_issued_together(&new[0], &new[1]));
+    assert!(!sandbox.were_issued_together(&old.access_token, &new[1]));
+    assert!(!sandbox.were_issued_together(&new[0], &old.refresh_token));
+    assert!(!sandbox.were_issued_together(&new[1], &new[0]));
+}
+
+#[test]
 fn an_access_token_has_the_form_of_the_login_guides_examples() {
     let sandbox = Sandbox::start();
     let token = sandbox.issue_service_app_tokens().access_token;

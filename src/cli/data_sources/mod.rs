@@ -71,6 +71,7 @@ pub(super) fn run(
         };
         // What a climb in the background is issued is saved before the process ends.
         session.manager.landed().await;
+        session.tell_of_the_climb();
         anyhow::Ok((exit, signal.number().or(interrupt)))
     })?;
     tty::restore();
@@ -134,6 +135,22 @@ impl<'a> Session<'a> {
         }
         complain(&trouble.text(self.terminal.stderr));
         Ok(())
+    }
+
+    /// What a climb has warned of, which may be told once only: conversation beside any answer.
+    /// `watch` tells of each climb when it has landed.
+    fn tell_of_the_climb(&self) {
+        let landings = self.manager.landings();
+        if matches!(self.arguments.command, Some(Command::Watch(_))) {
+            return;
+        }
+        if let Some(report) = &*landings.borrow() {
+            let terminal = Terminal {
+                json: false,
+                ..self.terminal
+            };
+            terminal.warn(&report.warnings);
+        }
     }
 
     /// The data sources, for a run that takes no longer than this.

@@ -4,7 +4,7 @@
 //! *places* go: at which keys it sees an assignment, and at which line end that assignment is over.
 //! What value it reads there is its own business. The shell, the fourth, is in `shell`.
 //!
-//! All offsets are bytes into a text without byte order mark.
+//! All offsets are bytes into the text, byte order mark included.
 
 use std::ops::Range;
 
@@ -46,7 +46,7 @@ enum State {
 
 /// Splits like dotenvy.
 pub(super) fn statements(text: &str) -> impl Iterator<Item = Statement> {
-    let mut next = 0;
+    let mut next = body_start(text);
     std::iter::from_fn(move || {
         (next < text.len()).then(|| {
             let (statement, after) = statement(text, next);
@@ -292,13 +292,12 @@ impl Cursor<'_> {
     }
 
     fn python_quoted(&mut self, quote: char) -> Option<()> {
-        let mut is_escaped = false;
-        let is_closing = |c| {
-            let is_closing = c == quote && !is_escaped;
-            is_escaped = c == '\\' && !is_escaped;
-            is_closing
-        };
-        let length = self.rest()[1..].find(is_closing)?;
+        // The first quote that no backslash precedes, or else the last one.
+        let content = &self.rest()[1..];
+        let mut quotes = content.match_indices(quote).map(|(index, _)| index);
+        let length = quotes
+            .find(|&index| !content[..index].ends_with('\\'))
+            .or_else(|| content.rfind(quote))?;
         self.at += 1 + length + 1;
         Some(())
     }
@@ -386,6 +385,16 @@ impl Cursor<'_> {
         } else {
             rest[..blank].rfind(is_npm_line_end).map(|last| from + last)
         }
+    }
+}
+
+/// The offset after a byte order mark.
+pub(super) fn body_start(text: &str) -> usize {
+    const MARK: char = '\u{feff}';
+    if text.starts_with(MARK) {
+        MARK.len_utf8()
+    } else {
+        0
     }
 }
 

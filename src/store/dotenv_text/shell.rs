@@ -3,7 +3,8 @@
 //! The shell's grammar has no end; this follows it through what stands in such files: words,
 //! quotes, substitutions, comments, lists and redirections. Where a line is no shell text at all,
 //! bash stops reading, and so does this. Where bash would go on in a way that is not followed here
-//! (a compound command, a here-document), the rest is opaque: nobody can say what is assigned there.
+//! (a compound command, a here-document, another option), the rest is opaque: nobody can say what
+//! is assigned there.
 
 use std::ops::Range;
 
@@ -73,8 +74,6 @@ enum Mode {
     Brace { in_double: bool },
     /// `$(…)`, `<(…)`, `(…)` and the words of an array.
     Paren,
-    /// `` `…` ``
-    Backtick,
 }
 
 /// What the grammar wants next.
@@ -196,7 +195,7 @@ impl<'a> Lexer<'a> {
             (b'\\', _) => self.at = (self.at + 2).min(self.bytes.len()),
             (b'\'', _) => self.skip_single_quoted()?,
             (b'"', _) => self.enter(Mode::Double, 1),
-            (b'`', _) => self.backtick(),
+            (b'`', _) => self.skip_backticks()?,
             (b'$', Some(b'$')) => self.at += 2,
             (b'$', Some(b'(')) => self.enter(Mode::Paren, 2),
             (b'$', Some(b'{')) => self.brace(),
@@ -213,12 +212,10 @@ impl<'a> Lexer<'a> {
         self.at += length;
     }
 
-    fn backtick(&mut self) {
-        match self.modes.iter().position(|&mode| mode == Mode::Backtick) {
-            Some(open) => self.modes.truncate(open),
-            None => self.modes.push(Mode::Backtick),
-        }
+    /// `` `…` ``, in which a quote is just a character until the whole is run.
+    fn skip_backticks(&mut self) -> Result<(), Reach> {
         self.at += 1;
+        self.skip_escaped_up_to(b'`')
     }
 
     /// `${NAME=…}` and `${NAME:=…}` assign.
@@ -242,9 +239,13 @@ impl<'a> Lexer<'a> {
     /// `$'…'`, in which a backslash escapes.
     fn skip_ansi_quoted(&mut self) -> Result<(), Reach> {
         self.at += 2;
+        self.skip_escaped_up_to(b'\'')
+    }
+
+    fn skip_escaped_up_to(&mut self, closing: u8) -> Result<(), Reach> {
         loop {
             match self.byte(0) {
-                Some(b'\'') => break,
+                Some(byte) if byte == closing => break,
                 Some(b'\\') => self.at += 2,
                 Some(_) => self.at += 1,
                 None => return Err(self.stop()),
@@ -375,6 +376,9 @@ impl<'a> Lexer<'a> {
         if COMPOUND.contains(&name) || LEAVING.contains(&name) {
             return Err(Reach::Opaque(self.line));
         }
+        if name == "set" && !self.only_exports(arguments) {
+            return Err(Reach::Opaque(self.line));
+        }
         if DECLARING.contains(&name) {
             let mut rest = arguments;
             while let [argument, others @ ..] = rest {
@@ -387,6 +391,13 @@ impl<'a> Lexer<'a> {
             self.touched.extend_from_slice(arguments);
         }
         Ok(())
+    }
+
+    /// Whether `set` with these arguments does no more than `set -a`, which is in force already.
+    /// Anything else may stop the exports, or end the reading at the next command that fails.
+    fn only_exports(&self, arguments: &[Range<usize>]) -> bool {
+        let arguments: Vec<_> = arguments.iter().map(|it| &self.text[it.clone()]).collect();
+        matches!(arguments[..], [] | ["-a"] | ["-o", "allexport"])
     }
 
     /// Notes what `word` assigns to, if anything. `NAME = value` is no assignment for bash, but it

@@ -1,0 +1,398 @@
+//! The proof: a story is told once to learn its calls of the system, and then again and again, each
+//! time with another of them being the last, or failing.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+
+use crate::scene::{Scene, Texts};
+use crate::support::strace::{self, Call, Tracer};
+use crate::support::torture::{self, Ledger};
+use crate::support::{Story, Told};
+
+/// A story that is cut off at every call.
+pub(crate) struct Tale {
+    /// What it is called in the figures.
+    pub(crate) name: &'static str,
+    pub(crate) program: &'static str,
+    pub(crate) arguments: &'static [&'static str],
+    /// More of them where the disk takes nothing for good, so that it gives up soon.
+    pub(crate) in_haste: &'static [&'static str],
+    pub(crate) begin: fn() -> Scene,
+    /// Runs the program, beside whoever else has a part in it.
+    pub(crate) run: fn(&Story, &mut Command) -> Told,
+    /// Looks at what a run has left, runs what comes next, and says which of `counts` it was.
+    pub(crate) judge: fn(&Scene, &Texts, &Ending) -> Vec<&'static str>,
+    pub(crate) counts: &'static [&'static str],
+    /// The share of a part: one in so many of what is worth the most.
+    pub(crate) one_in: usize,
+    /// How many are told at once; most wait.
+    pub(crate) side_by_side: usize,
+}
+
+/// How a run was ended.
+pub(crate) struct Ending {
+    pub(crate) told: Told,
+    pub(crate) cause: Cause,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Killed,
+    /// One call failed.
+    FailedOnce,
+    /// That call failed, and others from then on; but nothing was spent by then, or a rescue file
+    /// needs none of them.
+    FailedOften,
+    /// From when something had been spent on, nothing could be written anywhere.
+    FailedAlways,
+}
+
+/// What the disk says when it takes nothing.
+const ERRORS: [&str; 4] = ["ENOSPC", "EIO", "EACCES", "EROFS"];
+
+/// The user's files.
+const USERS: [&str; 2] = [".env", "token-config.json"];
+
+/// What writing a new file needs, beside its name.
+const NEEDED: [&str; 3] = ["openat", "pwrite64", "fsync"];
+
+/// How often a call is waited for that not every run comes to.
+const TRIES: usize = 10;
+
+/// One way of cutting it off.
+struct Case<'c> {
+    call: &'c Call,
+    cause: Cause,
+    injections: Vec<String>,
+    name: String,
+}
+
+impl Tale {
+    /// Ends it at each call that touches a file or a socket.
+    pub(crate) fn is_killed_at_each_call(&self) {
+        let Some(calls) = self.calls() else { return };
+        let chosen = self.chosen(&calls);
+        let kills = chosen.iter().map(|call| Case {
+            call,
+            cause: Cause::Killed,
+            injections: vec![strace::kill_at(call)],
+            name: format!("{} {}", call.name, call.nth),
+        });
+        let within_reach = (0..calls.len()).filter(|index| is_within_reach(&calls, *index));
+        self.prove(
+            "kills",
+            "killed",
+            within_reach.count(),
+            kills.collect(),
+            self.side_by_side,
+        );
+    }
+
+    /// Has each call that changes the disk fail, alone and with those after it.
+    pub(crate) fn is_refused_each_change(&self) {
+        let Some(calls) = self.calls() else { return };
+        let save = calls.iter().position(is_save).unwrap_or(calls.len());
+        let spends = calls[..save].iter().rposition(Call::is_request);
+        let mut cases = Vec::new();
+        let changes = |index: &usize| calls[*index].changes && is_within_reach(&calls, *index);
+        for index in (0..calls.len()).filter(changes) {
+            let call = &calls[index];
+            for (number, error) in ERRORS.into_iter().enumerate() {
+                // Part of it: another error for each call in turn.
+                if !torture::size(index % ERRORS.len() == number, true) {
+                    continue;
+                }
+                let mut add = |cause, how, injections| {
+                    cases.push(Case {
+                        call,
+                        cause,
+                        injections,
+                        name: format!("{} {} {error} {how}", call.name, call.nth),
+                    });
+                };
+                add(
+                    Cause::FailedOnce,
+                    "once",
+                    vec![strace::fail_at(call, error)],
+                );
+                if call.name == "write" {
+                    // Its like goes to whatever wakes a thread, too.
+                    continue;
+                }
+                if self.in_haste.is_empty() && !torture::is_on() {
+                    continue;
+                }
+                let all_like_it = vec![strace::fail_from(&call.name, call.nth, error)];
+                let has_spent = spends.is_some_and(|spends| spends < index);
+                let is_needed = call.renames() || NEEDED.contains(&call.name.as_str());
+                let cause = |leaves_nothing| {
+                    if leaves_nothing && has_spent {
+                        Cause::FailedAlways
+                    } else {
+                        Cause::FailedOften
+                    }
+                };
+                add(cause(is_needed), "and all like it", all_like_it);
+                if call.name == "openat" {
+                    continue;
+                }
+                let of_name = |calls: &[Call], name: &str| {
+                    let those = calls.iter().filter(|it| it.name == name);
+                    those.map(|it| it.nth).max().unwrap_or(0)
+                };
+                let all = strace::CHANGES.into_iter();
+                let all = all
+                    .filter(|name| of_name(&calls, name) > 0)
+                    .map(|name| strace::fail_from(name, of_name(&calls[..index], name) + 1, error));
+                add(cause(true), "and all changes", all.collect());
+            }
+        }
+        self.prove("errors", "refused", calls.len(), cases, 16);
+    }
+
+    /// Keeps to the order that a power cut asks for: the intent is safe before its request is sent,
+    /// and what that brings is safe before anything else is asked.
+    pub(crate) fn keeps_the_order(&self) {
+        let Some(calls) = self.calls() else { return };
+        let saves: Vec<_> = (0..calls.len()).filter(|at| is_save(&calls[*at])).collect();
+        assert!(!saves.is_empty(), "it saves something");
+        for at in &saves {
+            let (before, after) = calls.split_at(*at);
+            let last = |name: &str, about: &str| {
+                let is_it = |call: &Call| call.name == name && call.about.contains(about);
+                before.iter().rposition(is_it)
+            };
+            let requests = |calls: &[Call]| calls.iter().filter(|it| it.is_request()).count();
+            let intent = last("fdatasync", ".lock").expect("the intent is made safe");
+            assert_eq!(
+                last("pwrite64", ".lock"),
+                Some(intent - 1),
+                "it is written first"
+            );
+            assert_eq!(requests(&before[intent..]), 1, "one request for {intent}");
+            let written = last("pwrite64", ".tmp.").max(last("ftruncate", ".tmp."));
+            assert!(
+                written < last("fsync", ".tmp."),
+                "a file is safe before it is renamed"
+            );
+            let of_folder = |call: &Call| call.name == "fsync" && call.about == "/";
+            let named = after
+                .iter()
+                .position(of_folder)
+                .expect("its name is made safe");
+            let says_so = |call: &Call| call.name == "pwrite64" && call.about.contains(".lock");
+            let is_settled = after[..named].iter().any(says_so);
+            assert!(
+                requests(&after[..named]) == 0 && !is_settled,
+                "and only then it goes on"
+            );
+        }
+        say(&format!(
+            "crash: {}: {} saves in the right order",
+            self.name,
+            saves.len()
+        ));
+    }
+
+    /// The calls of a run that nothing happens to; `None` where none can be seen.
+    fn calls(&self) -> Option<Vec<Call>> {
+        if !strace::is_possible() {
+            say(&format!(
+                "crash: {}: NOTHING IS PROVEN: no ptrace here",
+                self.name
+            ));
+            return None;
+        }
+        let scene = (self.begin)();
+        let (told, calls) = self.told(&scene, &[], None);
+        told.exits(0);
+        Some(calls)
+    }
+
+    /// All calls under `scripts/torture`. Else those between the first that something is spent
+    /// after and the last that changes a file, and each third of the others.
+    fn chosen<'c>(&self, calls: &'c [Call]) -> Vec<&'c Call> {
+        let intent = calls.iter().position(|call| call.name == "fdatasync");
+        let first = intent.map_or(calls.len() / 3, |at| at.saturating_sub(2));
+        let last = calls.iter().rposition(|call| call.changes).unwrap_or(0) + 1;
+        let is_chosen = |index: usize| {
+            let one_in = if (first..=last).contains(&index) {
+                self.one_in
+            } else {
+                3 * self.one_in
+            };
+            index.is_multiple_of(torture::size(one_in, 1))
+        };
+        let chosen = calls.iter().enumerate();
+        chosen
+            .filter(|(index, _)| is_chosen(*index) && is_within_reach(calls, *index))
+            .map(|(_, call)| call)
+            .collect()
+    }
+
+    fn told(
+        &self,
+        scene: &Scene,
+        injections: &[String],
+        cause: Option<Cause>,
+    ) -> (Told, Vec<Call>) {
+        let tracer = Tracer::new();
+        let mut command = tracer.command(&scene.story, injections, self.program);
+        command.args(self.arguments);
+        if matches!(cause, Some(Cause::FailedOften | Cause::FailedAlways)) {
+            command.args(self.in_haste);
+        }
+        let told = (self.run)(&scene.story, &mut command);
+        (told, tracer.calls(&scene.story))
+    }
+
+    fn prove(
+        &self,
+        kind: &str,
+        verb: &str,
+        calls: usize,
+        cases: Vec<Case<'_>>,
+        side_by_side: usize,
+    ) {
+        let texts = Texts::default();
+        let tally = Mutex::new(Tally::of(self, kind));
+        let missed = Mutex::new(Vec::new());
+        let all = cases.len();
+        let cases = Mutex::new(cases.into_iter());
+        let next = || cases.lock().expect("nobody panics here").next();
+        thread::scope(|scope| {
+            for _ in 0..side_by_side {
+                scope.spawn(|| {
+                    while let Some(case) = next() {
+                        if tally.lock().expect("nobody panics here").has(&case.name) {
+                            continue;
+                        }
+                        let prove = AssertUnwindSafe(|| self.prove_one(&case, &texts));
+                        match catch_unwind(prove) {
+                            Ok(counted) => tally
+                                .lock()
+                                .expect("nobody panics here")
+                                .note(&case.name, &counted),
+                            Err(_) => missed.lock().expect("nobody panics here").push(case.name),
+                        }
+                    }
+                });
+            }
+        });
+        let missed = missed.into_inner().expect("nobody panics here");
+        assert!(
+            missed.is_empty(),
+            "{}: {} of {all}: {missed:#?}",
+            self.name,
+            missed.len()
+        );
+        let read = match texts.are_read_by_every_reader() {
+            // All of it was done in an earlier run.
+            0 => String::new(),
+            read => format!(", {read} .env files read alike by 4 readers"),
+        };
+        let tally = tally.into_inner().expect("nobody panics here");
+        say(&format!(
+            "crash: {}: {calls} calls, {verb} {} times{}{read}, 0 tokens lost in silence, 0 spent twice",
+            self.name,
+            tally.done.len(),
+            tally.told()
+        ));
+    }
+
+    /// Until the run was cut off at that call; whatever else came about is judged, too.
+    fn prove_one(&self, case: &Case<'_>, texts: &Texts) -> Vec<&'static str> {
+        for _ in 0..TRIES {
+            let scene = (self.begin)();
+            let (told, calls) = self.told(&scene, &case.injections, Some(case.cause));
+            let is_hit = calls.iter().any(|call| call.is_hit && case.call.is(call));
+            let ending = Ending {
+                told,
+                cause: case.cause,
+            };
+            let was_killed = ending.told.code == 128 + 9;
+            let is_hit = is_hit && was_killed == (case.cause == Cause::Killed);
+            let counted = catch_unwind(AssertUnwindSafe(|| (self.judge)(&scene, texts, &ending)));
+            match counted {
+                Ok(counted) if is_hit => return counted,
+                Ok(_) => {}
+                Err(why) => {
+                    eprintln!(
+                        "{}: {} ({}), exit code {}:\n{}{}",
+                        self.name,
+                        case.name,
+                        case.call.about,
+                        ending.told.code,
+                        ending.told.stdout,
+                        ending.told.stderr
+                    );
+                    std::panic::resume_unwind(why);
+                }
+            }
+        }
+        panic!("no run came to {:?}", case.call);
+    }
+}
+
+/// Whether it gives one of the user's files its new contents.
+fn is_save(call: &Call) -> bool {
+    let saved = call.about.rsplit(' ').next();
+    call.renames() && saved.is_some_and(|it| USERS.contains(&it))
+}
+
+/// Whether strace can pick this call: it counts in each thread for itself, and takes the first that
+/// comes to the number.
+fn is_within_reach(calls: &[Call], index: usize) -> bool {
+    let call = &calls[index];
+    let is_like_it = |it: &Call| it.name == call.name && it.nth == call.nth;
+    !calls[..index].iter().any(is_like_it)
+}
+
+/// What has been done, and what was worth counting.
+struct Tally {
+    done: Ledger,
+    counted: BTreeMap<&'static str, Ledger>,
+}
+
+impl Tally {
+    fn of(tale: &Tale, kind: &str) -> Self {
+        let name = format!("crash {} {kind}", tale.name).replace([' ', ',', ':'], "-");
+        let open = |name: &str| Ledger::of(&name.replace(' ', "-"), Path::new(tale.program));
+        let counted = tale.counts.iter();
+        Self {
+            done: open(&name),
+            counted: counted
+                .map(|what| (*what, open(&format!("{name} {what}"))))
+                .collect(),
+        }
+    }
+
+    fn has(&self, case: &str) -> bool {
+        self.done.has(case)
+    }
+
+    fn note(&mut self, case: &str, counted: &[&'static str]) {
+        for what in counted {
+            if let Some(ledger) = self.counted.get_mut(what) {
+                ledger.note(case);
+            }
+        }
+        self.done.note(case);
+    }
+
+    fn told(&self) -> String {
+        let counted = self.counted.iter();
+        let told = counted.map(|(what, ledger)| format!(", {} {what}", ledger.len()));
+        told.collect::<Vec<_>>().concat()
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the figures of a proof")]
+fn say(figures: &str) {
+    // The name of the test may stand in the line.
+    println!("\n{figures}");
+}
