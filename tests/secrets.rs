@@ -14,6 +14,12 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use webex_sandbox::{Endpoint, Fault, Sandbox};
 
+use webex_tokens::authorized::Answer;
+use webex_tokens::sources::draft::Draft;
+use webex_tokens::sources::update::{Change, Registration};
+use webex_tokens::sources::{DataSource, TokenLifetime};
+use webex_tokens::webex::Call;
+
 use support::data_sources::story;
 #[cfg(unix)]
 use support::device::Waiting;
@@ -441,6 +447,50 @@ fn a_watch_shows_no_secret_of_a_data_source() {
         assert_no_pieces(&log, &story.secrets());
         assert_no_pieces(&log, &[NONCE.to_owned(), API_KEY.to_owned()]);
         assert_eq!(story.log()[0]["operation"], "extend");
+    }
+}
+
+#[test]
+fn no_debug_output_shows_what_is_sent_and_received() {
+    let body = registration();
+    let fields = body.as_object().expect("an object");
+    let answer = Answer {
+        status: 200,
+        body: body.to_string().into_bytes(),
+        next: None,
+        tracking_id: None,
+    };
+    let lifetime = TokenLifetime::minutes(60).expect("an hour");
+    let registration = Registration {
+        audience: "A".to_owned(),
+        subject: "s".to_owned(),
+        schema_id: "5397013b-7920-4ffc-807c-e8a3e0a18f43".to_owned(),
+        url: receiver(),
+        token_lifetime: lifetime,
+    };
+    let change = Change {
+        url: Some(receiver()),
+        ..Change::default()
+    };
+    let draft = Draft {
+        url: Some(receiver()),
+        ..Draft::default()
+    };
+    for shown in [
+        format!("{answer:?}"),
+        format!("{:?}", Call::post(&["dataSources"], fields)),
+        format!("{:?}", DataSource::from(fields.clone())),
+        format!("{registration:?}"),
+        format!("{change:?}"),
+        format!("{draft:?}"),
+    ] {
+        for secret in [PASSWORD, QUERY, NONCE, API_KEY] {
+            assert_no_piece(&shown, secret);
+            // As a list of bytes it is as readable.
+            let bytes = format!("{:?}", &secret.as_bytes()[..8]);
+            let bytes = bytes.trim_matches(['[', ']']);
+            assert!(!shown.contains(bytes), "{shown}");
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, date_time_ymd,
 };
-use rustls::{ServerConfig, pki_types::PrivateKeyDer};
+use rustls::{RootCertStore, ServerConfig, pki_types::PrivateKeyDer, server::WebPkiClientVerifier};
 use tokio_rustls::TlsAcceptor;
 
 /// Whether and how the sandbox speaks TLS. Every kind but [`Tls::Off`] answers at
@@ -16,13 +16,19 @@ pub enum Tls {
     /// Plain HTTP.
     #[default]
     Off,
-    /// A certificate for `localhost` and `127.0.0.1` by the CA of
+    /// A certificate for `localhost`, `127.0.0.1` and `webex.test` by the CA of
     /// [`Sandbox::ca_pem`](crate::Sandbox::ca_pem).
     Trusted,
     /// By the right CA, for another name.
     WrongName,
     /// By the right CA, no longer valid.
     Expired,
+    /// By the right CA, not valid yet.
+    NotYetValid,
+    /// By nobody but itself.
+    SelfSigned,
+    /// As [`Tls::Trusted`], from a server that wants the client to have a certificate, too.
+    AsksForCertificate,
     /// By another CA than the one of [`Sandbox::ca_pem`](crate::Sandbox::ca_pem).
     UnknownCa,
 }
@@ -51,7 +57,9 @@ fn make(tls: Tls) -> Result<Identity, rcgen::Error> {
     };
     let names = match tls {
         Tls::WrongName => vec!["wrong-name.example".to_owned()],
-        _ => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+        _ => ["localhost", "127.0.0.1", "webex.test"]
+            .map(str::to_owned)
+            .into(),
     };
     let mut params = CertificateParams::new(names)?;
     params
@@ -61,14 +69,31 @@ fn make(tls: Tls) -> Result<Identity, rcgen::Error> {
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2021, 1, 1);
     }
+    if tls == Tls::NotYetValid {
+        params.not_before = date_time_ymd(4000, 1, 1);
+    }
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    let certificate = params.signed_by(&key, &signer)?;
+    let certificate = if tls == Tls::SelfSigned {
+        params.self_signed(&key)?
+    } else {
+        params.signed_by(&key, &signer)?
+    };
     let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a PKCS #8 key");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .expect("ring offers TLS 1.2 and 1.3")
-        .with_no_client_auth()
+        .expect("ring offers TLS 1.2 and 1.3");
+    let builder = if tls == Tls::AsksForCertificate {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(signer.der().clone())
+            .expect("a CA that was just made");
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        builder.with_client_cert_verifier(verifier.build().expect("there is a CA"))
+    } else {
+        builder.with_no_client_auth()
+    };
+    let mut config = builder
         .with_single_cert(vec![certificate.der().clone()], key)
         .expect("the key belongs to the certificate");
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

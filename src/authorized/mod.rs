@@ -8,6 +8,7 @@
 mod budget;
 pub mod repeat;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,8 +52,8 @@ pub struct AuthorizedClient {
     limits: Limits,
 }
 
-/// What Webex answered with a 2xx.
-#[derive(Clone, Debug)]
+/// What Webex answered with a 2xx. The body may hold a JWS: `Debug` shows its size alone.
+#[derive(Clone)]
 pub struct Answer {
     /// The status.
     pub status: u16,
@@ -62,6 +63,16 @@ pub struct Answer {
     pub next: Option<Url>,
     /// Webex's `trackingId`, which its support asks for.
     pub tracking_id: Option<String>,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("tracking_id", &self.tracking_id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A call that came to nothing, or of which that is not known.

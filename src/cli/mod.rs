@@ -4,6 +4,7 @@
 //! unless `--json` makes it the answer.
 
 mod arguments;
+mod cores;
 mod data_sources;
 mod dialogue;
 mod output;
@@ -111,6 +112,7 @@ fn run<A: Parser + AsRef<Common>>(
     environment: Environment,
     program: impl FnOnce(A, &Sources, Terminal) -> anyhow::Result<u8>,
 ) -> anyhow::Result<u8> {
+    let without_cores = cores::forbid();
     let arguments = match A::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(mut error) => {
@@ -138,6 +140,9 @@ fn run<A: Parser + AsRef<Common>>(
         stderr: Palette::choose(common.color, no_color, &io::stderr()),
     };
     log_to_stderr(common.verbose, sources.rust_log(), terminal.stderr);
+    if let Err(error) = without_cores {
+        tracing::debug!(%error, "a crash could leave a core file with secrets in it");
+    }
     program(arguments, &sources, terminal)
 }
 

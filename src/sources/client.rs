@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::data_source::DataSource;
 use super::id_prefix::{self, NoOneMeant};
-use super::list::{self, NotAList};
+use super::list::{self, MOST_OF_AN_OBJECT, NotAList};
 use super::update::{self, CannotUpdate};
 use crate::authorized::{Answer, AuthorizedClient, CallError, Failure, FailureKind};
 use crate::ids::is_uuid;
@@ -21,6 +21,11 @@ use crate::webex::{Call, Method};
 
 /// How many pages a list has, at most: more is a circle.
 const MOST_PAGES: usize = 10_000;
+
+/// How many items a list has, at most, and how many bytes in all its pages: ten thousand data sources
+/// are 13 MB. More would not fit into the memory of a small machine.
+const MOST_ITEMS: usize = 100_000;
+const MOST_OF_A_LIST: usize = 32 * 1024 * 1024;
 
 /// How long what was read of a data source is good enough to make an update from.
 const FRESH_FOR: Duration = Duration::from_secs(30);
@@ -114,8 +119,8 @@ pub enum SourceError {
         /// The host that the link names.
         host: String,
     },
-    /// The list never ends.
-    #[error("Webex's list has no end")]
+    /// The list never ends, or is far longer than any.
+    #[error("Webex's list has no end, or more than {MOST_ITEMS} items")]
     Endless,
 }
 
@@ -266,9 +271,22 @@ impl DataSources {
     ) -> Result<(), SourceError> {
         let mut call = Call::get(path);
         let mut seen = HashSet::new();
+        let (mut items, mut bytes) = (0, 0);
         loop {
             let page = self.calls.send(&call).await?;
-            list::each(&page.body, &mut take).map_err(|NotAList| unreadable(&page))?;
+            bytes += page.body.len();
+            let taken = list::each(&page.body, |item| {
+                items += 1;
+                let is_wanted = items <= MOST_ITEMS;
+                if is_wanted {
+                    take(item);
+                }
+                is_wanted
+            });
+            if items > MOST_ITEMS || bytes > MOST_OF_A_LIST {
+                return Err(SourceError::Endless);
+            }
+            taken.map_err(|NotAList| unreadable(&page))?;
             let Some(next) = page.next else {
                 return Ok(());
             };
@@ -533,6 +551,9 @@ fn is_it(data_source: &DataSource, id: &str) -> bool {
 
 /// The data source in an answer.
 fn object(answer: &Answer) -> Result<DataSource, SourceError> {
+    if answer.body.len() > MOST_OF_AN_OBJECT {
+        return Err(unreadable(answer));
+    }
     serde_json::from_slice::<Map<String, Value>>(&answer.body)
         .map(DataSource::from)
         // No text of the error: it quotes the offending value.

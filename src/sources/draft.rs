@@ -1,10 +1,13 @@
 //! What is known of a data source that is to be registered: from the command line, from a file, from
 //! answers. Pure.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use super::lifetime::{TokenLifetime, TokenLifetimeError};
 use super::update::{ONLY_IN_REPLIES, ReceiverUrlError, Registration, check_receiver_url};
+use crate::masked::masked_url;
 use crate::store::json_text;
 use crate::token::one_line;
 
@@ -12,7 +15,7 @@ use crate::token::one_line;
 const MOST_FAULTS: usize = 20;
 
 /// A registration of which some of the fields may be missing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Draft {
     /// The schema.
     pub schema_id: Option<String>,
@@ -24,6 +27,19 @@ pub struct Draft {
     pub subject: Option<String>,
     /// How long each JWS lives.
     pub token_lifetime: Option<TokenLifetime>,
+}
+
+impl fmt::Debug for Draft {
+    /// The receiver's URL may have a password in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Draft")
+            .field("schema_id", &self.schema_id)
+            .field("url", &self.url.as_deref().map(masked_url))
+            .field("audience", &self.audience)
+            .field("subject", &self.subject)
+            .field("token_lifetime", &self.token_lifetime)
+            .finish()
+    }
 }
 
 /// What a registration consists of.

@@ -8,12 +8,20 @@ use serde::de::{
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+/// The largest object that is read, in bytes: a data source has about 1,300. Read, it takes up to
+/// eighty times as much memory.
+pub(super) const MOST_OF_AN_OBJECT: usize = 1024 * 1024;
+
 /// A page that is no list of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotAList;
 
-/// Hands each item of `page` to `take`, so that ten thousand are never held at once by this.
-pub(super) fn each(page: &[u8], take: impl FnMut(Map<String, Value>)) -> Result<(), NotAList> {
+/// Hands each item of `page` to `take`, so that ten thousand are never held at once by this. It ends
+/// as if there were no list when `take` wants no more.
+pub(super) fn each(
+    page: &[u8],
+    take: impl FnMut(Map<String, Value>) -> bool,
+) -> Result<(), NotAList> {
     let mut json = serde_json::Deserializer::from_slice(page);
     // No text of the error: it quotes the offending value.
     let page = Page { take };
@@ -25,7 +33,7 @@ struct Page<F> {
     take: F,
 }
 
-impl<'de, F: FnMut(Map<String, Value>)> DeserializeSeed<'de> for Page<F> {
+impl<'de, F: FnMut(Map<String, Value>) -> bool> DeserializeSeed<'de> for Page<F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
@@ -33,7 +41,7 @@ impl<'de, F: FnMut(Map<String, Value>)> DeserializeSeed<'de> for Page<F> {
     }
 }
 
-impl<'de, F: FnMut(Map<String, Value>)> Visitor<'de> for Page<F> {
+impl<'de, F: FnMut(Map<String, Value>) -> bool> Visitor<'de> for Page<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -66,7 +74,7 @@ struct Items<'a, F> {
     item: PhantomData<Map<String, Value>>,
 }
 
-impl<'de, F: FnMut(Map<String, Value>)> DeserializeSeed<'de> for Items<'_, F> {
+impl<'de, F: FnMut(Map<String, Value>) -> bool> DeserializeSeed<'de> for Items<'_, F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
@@ -74,7 +82,7 @@ impl<'de, F: FnMut(Map<String, Value>)> DeserializeSeed<'de> for Items<'_, F> {
     }
 }
 
-impl<'de, F: FnMut(Map<String, Value>)> Visitor<'de> for Items<'_, F> {
+impl<'de, F: FnMut(Map<String, Value>) -> bool> Visitor<'de> for Items<'_, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -84,7 +92,11 @@ impl<'de, F: FnMut(Map<String, Value>)> Visitor<'de> for Items<'_, F> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         while let Some(item) = items.next_element::<&RawValue>()? {
             // What cannot be read is still an item, of which nothing is known.
-            (self.take)(serde_json::from_str(item.get()).unwrap_or_default());
+            let item = Some(item.get()).filter(|item| item.len() <= MOST_OF_AN_OBJECT);
+            let item = item.and_then(|item| serde_json::from_str(item).ok());
+            if !(self.take)(item.unwrap_or_default()) {
+                return Err(A::Error::custom("no more is wanted"));
+            }
         }
         Ok(())
     }
@@ -96,7 +108,10 @@ mod tests {
 
     fn ids(page: &str) -> Result<Vec<String>, NotAList> {
         let mut ids = Vec::new();
-        each(page.as_bytes(), |item| ids.push(item["id"].to_string()))?;
+        each(page.as_bytes(), |item| {
+            ids.push(item["id"].to_string());
+            true
+        })?;
         Ok(ids)
     }
 
@@ -118,12 +133,27 @@ mod tests {
             r#"{"a": "\ud800"}"#,
             r#"{"a": 1e400}"#,
         ];
-        for item in odd.into_iter().chain([deep.as_str()]) {
+        let large = format!(r#"{{"id": 2, "a": "{}"}}"#, "a".repeat(MOST_OF_AN_OBJECT));
+        for item in odd.into_iter().chain([deep.as_str(), large.as_str()]) {
             let page = format!(r#"{{"items": [{item}, {{"id": 1}}]}}"#);
             let mut ids = Vec::new();
-            each(page.as_bytes(), |item| ids.push(item.get("id").cloned())).expect("a list");
+            let read = each(page.as_bytes(), |item| {
+                ids.push(item.get("id").cloned());
+                true
+            });
+            assert_eq!(read, Ok(()));
             assert_eq!(ids, [None, Some(1.into())], "{item}");
         }
+    }
+
+    #[test]
+    fn no_more_is_read_than_is_wanted() {
+        let mut count = 0;
+        let read = each(b"{\"items\": [{}, {}, {}]}", |_| {
+            count += 1;
+            count < 2
+        });
+        assert_eq!((read, count), (Err(NotAList), 2));
     }
 
     #[test]

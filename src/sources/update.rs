@@ -4,11 +4,14 @@
 //! `PUT` replaces the object (Webex "Data Sources": there is no `PATCH`), so whatever is left out is
 //! lost. What a reply did not show is taken from its JWS; what stands nowhere is not invented.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::data_source::{DataSource, Status};
 use super::lifetime::{TokenLifetime, TokenLifetimeError};
+use crate::masked::masked_url;
 
 /// The fields that replies have and requests have not.
 pub(super) const ONLY_IN_REPLIES: [&str; 11] = [
@@ -26,7 +29,7 @@ pub(super) const ONLY_IN_REPLIES: [&str; 11] = [
 ];
 
 /// What is to change; what is `None` stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Change {
     /// The JWS's `aud`.
     pub audience: Option<String>,
@@ -40,6 +43,20 @@ pub struct Change {
     pub token_lifetime: Option<TokenLifetime>,
     /// Whether Webex delivers.
     pub status: Option<Delivery>,
+}
+
+impl fmt::Debug for Change {
+    /// The receiver's URL may have a password in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Change")
+            .field("audience", &self.audience)
+            .field("subject", &self.subject)
+            .field("schema_id", &self.schema_id)
+            .field("url", &self.url.as_deref().map(masked_url))
+            .field("token_lifetime", &self.token_lifetime)
+            .field("status", &self.status)
+            .finish()
+    }
 }
 
 /// Whether Webex is to deliver.
@@ -159,7 +176,7 @@ pub fn has_changed(before: &DataSource, after: &DataSource) -> bool {
 
 /// What a data source is registered with. All of it is required; nothing has a default that a
 /// client could know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Registration {
     /// The JWS's `aud`, usually the application's name.
     pub audience: String,
@@ -171,6 +188,19 @@ pub struct Registration {
     pub url: String,
     /// How long each JWS lives.
     pub token_lifetime: TokenLifetime,
+}
+
+impl fmt::Debug for Registration {
+    /// The receiver's URL may have a password in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration")
+            .field("audience", &self.audience)
+            .field("subject", &self.subject)
+            .field("schema_id", &self.schema_id)
+            .field("url", &masked_url(&self.url))
+            .field("token_lifetime", &self.token_lifetime)
+            .finish()
+    }
 }
 
 impl Registration {

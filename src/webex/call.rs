@@ -1,5 +1,6 @@
 //! A call of any resource of Webex's API with a bearer token, and the link to the next page.
 
+use std::fmt;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
@@ -29,8 +30,8 @@ pub enum Method {
     Delete,
 }
 
-/// One call, whatever token it is sent with.
-#[derive(Clone, Debug)]
+/// One call, whatever token it is sent with. What it sends is not shown by `Debug`.
+#[derive(Clone)]
 pub struct Call {
     method: Method,
     target: Target,
@@ -40,12 +41,20 @@ pub struct Call {
     secrets: Vec<SecretString>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Target {
     /// Segments below the API's base.
     Path(Vec<String>),
     /// An address that Webex gave.
     Url(Url),
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("method", &self.method)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Call {

@@ -246,8 +246,10 @@ impl Client {
             .timeout(REQUEST_TIMEOUT)
             .read_timeout(REQUEST_TIMEOUT)
             .no_proxy();
-        if let Some(url) = &connection.proxy {
-            let except = connection.no_proxy.as_deref();
+        let except = connection.no_proxy.as_deref();
+        // The library takes it for all names alone, and not for addresses.
+        let is_for_nobody = except.is_some_and(|hosts| hosts.split(',').any(|it| it.trim() == "*"));
+        if let Some(url) = connection.proxy.as_ref().filter(|_| !is_for_nobody) {
             let proxy = reqwest::Proxy::https(url.expose_secret())
                 .map_err(|error| ClientError::setup(error.without_url()))?
                 .no_proxy(except.and_then(reqwest::NoProxy::from_string));

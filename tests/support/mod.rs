@@ -7,6 +7,8 @@
     reason = "each test binary uses its own part"
 )]
 
+#[cfg(target_os = "linux")]
+pub(crate) mod bounded;
 #[cfg(unix)]
 pub(crate) mod browser;
 mod credentials;
@@ -23,6 +25,7 @@ pub(crate) mod onlookers;
 pub(crate) mod port;
 #[cfg(unix)]
 pub(crate) mod pty;
+pub(crate) mod raw_server;
 #[cfg(unix)]
 pub(crate) mod readers;
 #[cfg(unix)]
@@ -316,7 +319,21 @@ impl Story {
             let is_told = is_searched && told.stdout.contains(&nonce);
             assert!(!is_told, "{nonce}: {}", told.stdout);
         }
+        self.search_files(&secrets);
         told
+    }
+
+    /// Searches what the programs keep beside the user's files: locks, states and logs.
+    #[track_caller]
+    pub(crate) fn search_files(&self, secrets: &[String]) {
+        for entry in fs::read_dir(self.folder()).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_kept = [".lock", ".state.json", ".log"];
+            if is_kept.iter().any(|end| name.ends_with(end)) && entry.path().is_file() {
+                let contents = fs::read(entry.path()).unwrap_or_default();
+                assert_no_pieces(&String::from_utf8_lossy(&contents), secrets);
+            }
+        }
     }
 
     /// Every secret that the sandbox or the folder knows of.

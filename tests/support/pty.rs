@@ -221,6 +221,7 @@ impl Pty {
         for shown in [&told.transcript, &told.stream, &told.bytes] {
             assert_no_pieces(shown, &secrets);
         }
+        story.search_files(&secrets);
         told
     }
 
