@@ -32,6 +32,8 @@ use tokio::sync::{oneshot, watch};
 
 pub(crate) use authorize::{Authorized, MINT_SCOPE, Proof, authorize, begin_device, rehearse};
 pub(crate) use configure::{Found, configure, find};
+#[cfg(any(test, fuzzing))]
+pub(crate) use files::config_layer;
 pub(crate) use limits::Limits;
 pub use limits::{Stop, Stopper};
 pub use plan::{Plan, RungPlan, plan};

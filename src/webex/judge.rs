@@ -9,6 +9,9 @@
 //! No reply body is ever kept or shown. What is shown is Webex's own message, without control
 //! characters, cut to a line, and withheld whole if it repeats any part of a secret.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
