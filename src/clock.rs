@@ -3,19 +3,32 @@
 //! This is the only place that asks what time it is. Whatever is stored outlives the process and
 //! is wall-clock time; whatever is waited for is monotonic and belongs to the runtime's timers.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
 /// Tells the time of day.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub enum Clock {
     /// The machine's clock.
     #[default]
     System,
     /// A clock that stands still until [`Clock::advance`] moves it.
     Manual(Arc<AtomicI64>),
+    /// A clock of the caller's: milliseconds since the Unix epoch.
+    Other(Arc<dyn Fn() -> i64 + Send + Sync>),
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::System => "System",
+            Self::Manual(_) => "Manual",
+            Self::Other(_) => "Other",
+        })
+    }
 }
 
 impl Clock {
@@ -40,10 +53,11 @@ impl Clock {
         match self {
             Self::System => system_millis(),
             Self::Manual(millis) => millis.load(Ordering::Relaxed),
+            Self::Other(millis) => millis(),
         }
     }
 
-    /// Moves a manual clock by `by`, backwards where it is negative; the system's stays.
+    /// Moves a manual clock by `by`, backwards where it is negative; any other stays.
     pub fn advance(&self, by: SignedDuration) {
         if let Self::Manual(millis) = self {
             let by = i64::try_from(by.as_millis()).unwrap_or(0);

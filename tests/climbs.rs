@@ -126,6 +126,55 @@ fn each_rung_is_tried_once_and_in_order() {
 }
 
 #[test]
+fn a_refresh_token_that_webex_has_refused_goes_last_from_then_on() {
+    let story = Story::with_hand(Hand {
+        refresh_token: Is::Dead,
+        ..Hand::default()
+    });
+    story.refresh_token(&[]).exits(77);
+    assert_eq!(story.asked(), ["grant"]);
+    let plan = story.refresh_token(&["--plan"]).exits(0).stdout.clone();
+    assert!(plan.contains("tried last: Webex has refused it"), "{plan}");
+
+    // It is dead, as far as is known, and so it is not what a new credential waits for.
+    let pat = story.sandbox.issue_personal_access_token();
+    story.configured_with(Some(&pat), None).forget_requests();
+    story.refresh_token(&[]).exits(0);
+    assert_eq!(story.asked(), ["mint", "validate"]);
+
+    // What a mint has brought is another one.
+    story.forget_requests();
+    story.refresh_token(&["--force"]).exits(0);
+    assert_eq!(story.asked(), ["grant", "validate"]);
+}
+
+#[test]
+fn an_integration_that_webex_has_refused_goes_last_and_is_not_kept_alive() {
+    let story = Story::with_hand(Hand {
+        refresh_token: Is::Dead,
+        integration: Is::Dead,
+        ..Hand::default()
+    });
+    story.refresh_token(&[]).exits(77);
+    assert_eq!(story.asked(), ["grant", "renew"]);
+
+    let pair = story.sandbox.issue_service_app_tokens();
+    story.stored("", &pair.refresh_token).forget_requests();
+    story.edit_config_state(|state| {
+        let record = &mut state["credentials"]["integration_refresh_token"];
+        assert_eq!(record["is_dead"], true);
+        record["first_seen"] = "2020-01-01T00:00:00Z".into();
+    });
+    let told = story.refresh_token(&["--json"]);
+    told.exits(0);
+    assert_eq!(story.asked(), ["grant", "validate"]);
+    assert!(told.warns("Webex has refused the integration's refresh token"));
+    // Nor is it what anybody may count on.
+    let status = story.check_token(&["--offline", "--json"]).exits(0).json();
+    assert_eq!(status["credentials"][3]["state"], "rejected");
+}
+
+#[test]
 fn with_neither_token_nor_integration_the_run_says_that_only_one_rung_exists() {
     let story = Story::with_hand(Hand::REFRESH_TOKEN);
 

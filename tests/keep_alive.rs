@@ -36,7 +36,7 @@ fn used_before(days: i64) -> Story {
     let story = Story::with_hand(Hand::INTEGRATION);
     story.refresh_token(&[]).exits(0);
     let issued_at = days_ago(&story, days);
-    edit_config_state(&story, |state| {
+    story.edit_config_state(|state| {
         let record = &mut state["credentials"]["integration_refresh_token"];
         let life = record["expires_in"].as_i64().expect("a lifetime");
         assert!(life / 86_400 >= 89, "{life}");
@@ -46,13 +46,6 @@ fn used_before(days: i64) -> Story {
     });
     story.forget_requests();
     story
-}
-
-fn edit_config_state(story: &Story, edit: impl FnOnce(&mut Value)) {
-    let name = "token-config.json.state.json";
-    let mut state: Value = serde_json::from_str(&story.read(name)).expect("the state is JSON");
-    edit(&mut state);
-    story.write(name, state.to_string());
 }
 
 fn climb(story: &Story) -> Told {
@@ -108,7 +101,7 @@ fn without_a_known_life_thirty_days_count_from_the_last_use() {
     ] {
         let used = days_ago(&story, days);
         let seen = days_ago(&story, 60);
-        edit_config_state(&story, |state| {
+        story.edit_config_state(|state| {
             let record = &mut state["credentials"]["integration_refresh_token"];
             assert!(record["expires_in"].is_null());
             record["last_used"] = used;
@@ -130,10 +123,9 @@ fn a_renewed_integration_is_not_renewed_again() {
 #[test]
 fn keeping_alive_is_attempted_once_in_a_day() {
     let story = unused_for(60);
-    let dead = Fault::refusal(Policy::default().dead_grant);
     story
         .sandbox
-        .script_always(Endpoint::IntegrationRefresh, dead);
+        .script_always(Endpoint::IntegrationRefresh, Fault::status(503));
 
     climb(&story).exits(0);
     assert_eq!(story.asked(), ["grant", "validate", "renew"]);

@@ -26,12 +26,17 @@
 //! One world is seeded ([`Tenant`]): a developer who owns a service app and an integration, and an
 //! organization whose Full Admin has authorized the service app. Its clock is real time plus what
 //! [`Sandbox::advance`] adds.
+//!
+//! A simulation has it serve on the runtime of its own, by that runtime's time
+//! ([`Builder::start_here`]), spoils requests as they come ([`Builder::weather`]) and has its
+//! clients judged ([`Builder::judged`]).
 
 mod clock;
 mod counts;
 mod endpoint;
 mod fault;
 mod gate;
+mod judge;
 mod jws;
 mod log;
 mod policy;
@@ -47,13 +52,14 @@ pub use crate::{
     endpoint::Endpoint,
     fault::Fault,
     gate::{Gate, Position},
+    judge::{Credentials, Verdict, Witness},
     log::Request,
     policy::{
         DataSourceShape, JwsKey, MintRefreshToken, Policy, RateLimit, RepeatedNonce,
         ResponseFields, Reuse, Timestamps,
     },
     reply::{ErrorShape, Refusal},
-    sandbox::{Builder, Sandbox},
+    sandbox::{Builder, Sandbox, Weather},
     tls::Tls,
     world::{Grant, IssuedTokens, MINT_SCOPE, PEOPLE_SCOPE, READ_SCOPE, Tenant, WRITE_SCOPE},
 };

@@ -7,14 +7,18 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::oneshot};
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
+    clock::Clock,
     counts::Counts,
     endpoint::Endpoint,
     fault::Fault,
     gate::{Gate, Position},
+    judge::{Judge, Verdict, Witness},
     jws::sign,
     log::Request,
     policy::Policy,
@@ -29,20 +33,28 @@ use crate::{
 pub struct Sandbox {
     shared: Arc<Shared>,
     address: SocketAddr,
+    doors: Vec<SocketAddr>,
     origin: String,
     ca_pem: Option<String>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// Spoils requests as they come: from the endpoint and the door of a request to its fault.
+pub type Weather = Arc<dyn Fn(Endpoint, usize) -> Option<Fault> + Send + Sync>;
+
 /// How a sandbox is to be started. Made by [`Sandbox::builder`].
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub struct Builder {
     tls: Tls,
     policy: Policy,
     port: u16,
     redirect_uri: Option<String>,
     forgets_requests: bool,
+    seed: Option<u64>,
+    doors: usize,
+    weather: Option<Weather>,
+    witness: Option<Box<dyn Witness>>,
 }
 
 impl Builder {
@@ -81,6 +93,34 @@ impl Builder {
         self
     }
 
+    /// What every id, secret and token is drawn from. Default: the system's randomness.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Further ports, for clients that are to be told apart. Default: none.
+    #[must_use]
+    pub fn doors(mut self, doors: usize) -> Self {
+        self.doors = doors;
+        self
+    }
+
+    /// What spoils the requests that no scripted fault is left for. Default: nothing.
+    #[must_use]
+    pub fn weather(mut self, weather: Weather) -> Self {
+        self.weather = Some(weather);
+        self
+    }
+
+    /// Has the clients judged, each run of them announced by [`Sandbox::run_begins`].
+    #[must_use]
+    pub fn judged(mut self, witness: impl Witness + 'static) -> Self {
+        self.witness = Some(Box::new(witness));
+        self
+    }
+
     /// Starts it. The port accepts connections when this returns.
     ///
     /// # Panics
@@ -97,51 +137,112 @@ impl Builder {
     ///
     /// If the port is taken or the system gives no randomness, thread or socket.
     pub fn try_start(self) -> std::io::Result<Sandbox> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, self.port))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
+        let (mut sandbox, entrances) = self.built(None)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (stop, stopped) = oneshot::channel();
+        let served = Arc::clone(&sandbox.shared);
+        let thread = std::thread::Builder::new()
+            .name("webex-sandbox".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    if entrances.open(&served).is_ok() {
+                        let _ = stopped.await;
+                    }
+                });
+            })?;
+        sandbox.stop = Some(stop);
+        sandbox.thread = Some(thread);
+        Ok(sandbox)
+    }
+
+    /// Starts it on the runtime of the caller, by whose time it goes: it is `start` now. It serves
+    /// for as long as that runtime lives.
+    ///
+    /// # Panics
+    ///
+    /// If there is no runtime, or the system gives no randomness or socket.
+    #[must_use]
+    pub fn start_here(self, start: SystemTime) -> Sandbox {
+        let start = Timestamp::try_from(start).expect("a time of this era");
+        let clock = Clock::of_the_runtime(start);
+        let (sandbox, entrances) = self.built(Some(clock)).expect("the sandbox starts");
+        let opened = entrances.open(&sandbox.shared);
+        opened.expect("a runtime with input and output");
+        sandbox
+    }
+
+    fn built(self, clock: Option<Clock>) -> std::io::Result<(Sandbox, Entrances)> {
+        let bind = |port| {
+            let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+            listener.set_nonblocking(true)?;
+            Ok::<_, std::io::Error>(listener)
+        };
+        let mut listeners = vec![bind(self.port)?];
+        for _ in 0..self.doors {
+            listeners.push(bind(0)?);
+        }
+        let doors = listeners
+            .iter()
+            .map(std::net::TcpListener::local_addr)
+            .collect::<Result<Vec<_>, _>>()?;
+        let address = doors[0];
         let identity = tls::identity(self.tls);
         let origin = match identity {
             Some(_) => format!("https://localhost:{}", address.port()),
             None => format!("http://{address}"),
         };
         let mut seed = [0; 32];
-        getrandom::fill(&mut seed)?;
+        match self.seed {
+            Some(given) => seed[..8].copy_from_slice(&given.to_be_bytes()),
+            None => getrandom::fill(&mut seed)?,
+        }
         let mut world = World::new(seed, &origin, self.policy);
         if let Some(uri) = self.redirect_uri {
             world.set_redirect_uri(uri);
         }
-        let shared = Arc::new(Shared::new(world, !self.forgets_requests));
+        world.judge = self.witness.map(Judge::new);
+        let clock = clock.unwrap_or_default();
+        let shared = Shared::new(world, clock, self.weather, !self.forgets_requests);
         let (acceptor, ca_pem) = match identity {
             Some(identity) => (Some(identity.acceptor), Some(identity.ca_pem)),
             None => (None, None),
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let (stop, stopped) = oneshot::channel();
-        let served = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("webex-sandbox".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    let Ok(listener) = TcpListener::from_std(listener) else {
-                        return;
-                    };
-                    tokio::select! {
-                        () = serve(listener, acceptor, served) => {}
-                        _ = stopped => {}
-                    }
-                });
-            })?;
-        Ok(Sandbox {
-            shared,
+        let sandbox = Sandbox {
+            shared: Arc::new(shared),
             address,
+            doors,
             origin,
             ca_pem,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+            stop: None,
+            thread: None,
+        };
+        Ok((
+            sandbox,
+            Entrances {
+                listeners,
+                acceptor,
+            },
+        ))
+    }
+}
+
+/// Where connections will be accepted.
+struct Entrances {
+    listeners: Vec<std::net::TcpListener>,
+    acceptor: Option<TlsAcceptor>,
+}
+
+impl Entrances {
+    /// Accepts connections on the runtime of the caller from now on.
+    fn open(self, shared: &Arc<Shared>) -> std::io::Result<()> {
+        for (door, listener) in self.listeners.into_iter().enumerate() {
+            let listener = TcpListener::from_std(listener)?;
+            let acceptor = self.acceptor.clone();
+            tokio::spawn(serve(listener, door, acceptor, Arc::clone(shared)));
+        }
+        Ok(())
     }
 }
 
@@ -182,6 +283,43 @@ impl Sandbox {
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// The API base URL behind a further port, from 1 on; 0 is the usual one.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many.
+    #[must_use]
+    pub fn door(&self, door: usize) -> String {
+        format!("http://{}/v1", self.doors[door])
+    }
+
+    /// A judged run begins behind a door.
+    pub fn run_begins(&self, door: usize, name: &str) {
+        let now = self.shared.now();
+        self.shared.world().run_begins(door, name, now);
+    }
+
+    /// It has ended.
+    pub fn run_ends(&self, door: usize, verdict: Verdict) {
+        let now = self.shared.now();
+        self.shared.world().run_ends(door, verdict, now);
+    }
+
+    /// Tells the judge that the clients' machine gives them trouble.
+    pub fn disturb_runs(&self) {
+        if let Some(judge) = &mut self.shared.world().judge {
+            judge.disturb();
+        }
+    }
+
+    /// What the judge has found.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        let world = self.shared.world();
+        let judge = world.judge.as_ref();
+        judge.map_or_else(Vec::new, |judge| judge.violations().to_vec())
     }
 
     /// The address it listens on.

@@ -41,6 +41,7 @@ use crate::{
     jws,
     log::{Log, Request},
     routes::{self, Call},
+    sandbox::Weather,
     world::World,
 };
 
@@ -48,6 +49,7 @@ use crate::{
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) gates: Gates,
+    weather: Option<Weather>,
     world: Mutex<World>,
     script: Mutex<Script>,
     log: Mutex<Log>,
@@ -56,9 +58,15 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(world: World, keeps_log: bool) -> Self {
+    pub(crate) fn new(
+        world: World,
+        clock: Clock,
+        weather: Option<Weather>,
+        keeps_log: bool,
+    ) -> Self {
         Self {
-            clock: Clock::default(),
+            clock,
+            weather,
             gates: Gates::default(),
             world: Mutex::new(world),
             script: Mutex::default(),
@@ -86,7 +94,12 @@ impl Shared {
 }
 
 /// Accepts connections until the future is dropped.
-pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    door: usize,
+    tls: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+) {
     let router = routes::router(Arc::clone(&shared));
     loop {
         let Ok((socket, _)) = listener.accept().await else {
@@ -96,15 +109,18 @@ pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, share
         if socket.set_nodelay(true).is_err() {
             continue;
         }
-        let number = shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        let from = Whence {
+            door,
+            connection: shared.connections.fetch_add(1, Ordering::Relaxed) + 1,
+        };
         shared.world().counts.connections += 1;
         let (shared, router, tls) = (Arc::clone(&shared), router.clone(), tls.clone());
         tokio::spawn(async move {
             match tls {
-                None => connection(socket, number, router, shared).await,
+                None => connection(socket, from, router, shared).await,
                 Some(acceptor) => {
                     if let Ok(socket) = acceptor.accept(socket).await {
-                        connection(socket, number, router, shared).await;
+                        connection(socket, from, router, shared).await;
                     }
                 }
             }
@@ -112,13 +128,22 @@ pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, share
     }
 }
 
-async fn connection<S>(socket: S, number: u64, router: Router, shared: Arc<Shared>)
+/// Where a request comes in.
+#[derive(Clone, Copy)]
+struct Whence {
+    /// The listener: 0 is the one that the base URL names.
+    door: usize,
+    /// 1 is the first connection that was accepted.
+    connection: u64,
+}
+
+async fn connection<S>(socket: S, from: Whence, router: Router, shared: Arc<Shared>)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let service = service_fn(move |request| {
         let (shared, router) = (Arc::clone(&shared), router.clone());
-        answer(request, number, router, shared)
+        answer(request, from, router, shared)
     });
     // A connection that ends in an error is a client that left or a fault that was asked for.
     let _ended = http1::Builder::new()
@@ -140,13 +165,13 @@ impl std::error::Error for Dropped {}
 
 async fn answer(
     request: HttpRequest<Incoming>,
-    connection: u64,
+    from: Whence,
     router: Router,
     shared: Arc<Shared>,
 ) -> Result<Response<Body>, Dropped> {
     let (mut parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
-    let entry = describe(&parts, &body, connection, shared.now());
+    let entry = describe(&parts, &body, from.connection, shared.now());
     let path = canonical_path(parts.uri.path());
     let client_id = routes::basic(&parts.headers)
         .map(|credentials| credentials.id)
@@ -154,13 +179,20 @@ async fn answer(
         .unwrap_or_default();
     let service_app = shared.world().tenant().client_id.clone();
     let endpoints = Endpoint::of(&entry.method, &path, &client_id, &entry.form, &service_app);
-    let _refreshing = Refreshing::note(&shared, &endpoints, &entry.form);
+    let scripted = shared.script().take(&endpoints);
+    let fault = scripted.or_else(|| shared.weather.as_ref()?(endpoints[0], from.door));
+    if let Some(judge) = &mut shared.world().judge {
+        judge.arrived(from.door, endpoints[0], fault.is_some());
+        if let Some(bearer) = entry.bearer() {
+            judge.used(from.door, bearer);
+        }
+    }
+    let _refreshing = Refreshing::note(&shared, from.door, &endpoints, &entry.form);
     let id = if shared.keeps_log {
         shared.log().arrived(entry)
     } else {
         0
     };
-    let fault = shared.script().take(&endpoints);
 
     shared.gates.pass(&endpoints, Position::BeforeActing).await;
     if let Some(delay) = fault.as_ref().and_then(|fault| fault.delay) {
@@ -242,6 +274,7 @@ async fn prepare_jws(endpoints: &[Endpoint], shared: &Arc<Shared>) {
 /// Counts a refresh request as in flight for as long as it is unanswered.
 struct Refreshing {
     shared: Arc<Shared>,
+    door: usize,
     token: String,
 }
 
@@ -249,6 +282,7 @@ impl Refreshing {
     /// Also counts what arrived.
     fn note(
         shared: &Arc<Shared>,
+        door: usize,
         endpoints: &[Endpoint],
         form: &BTreeMap<String, String>,
     ) -> Option<Self> {
@@ -260,9 +294,10 @@ impl Refreshing {
             Endpoint::ServiceAppRefresh | Endpoint::IntegrationRefresh => {
                 world.counts.refresh_requests += 1;
                 let token = form.get("refresh_token").cloned().unwrap_or_default();
-                world.refresh_arrived(&token);
+                world.refresh_arrived(door, &token, shared.clock.now());
                 return Some(Self {
                     shared: Arc::clone(shared),
+                    door,
                     token,
                 });
             }
@@ -274,7 +309,7 @@ impl Refreshing {
 
 impl Drop for Refreshing {
     fn drop(&mut self) {
-        self.shared.world().refresh_left(&self.token);
+        self.shared.world().refresh_left(self.door, &self.token);
     }
 }
 

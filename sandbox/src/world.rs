@@ -33,6 +33,7 @@ use self::{
 };
 use crate::{
     counts::Counts,
+    judge::{Credentials, Judge, Verdict, Works},
     policy::Policy,
     reply::{Refusal, Reply},
 };
@@ -152,6 +153,9 @@ struct RefreshToken {
 pub(crate) struct World {
     pub(crate) policy: Policy,
     pub(crate) counts: Counts,
+    pub(crate) judge: Option<Judge>,
+    /// How often somebody has changed what is valid, clients apart.
+    changes: u64,
     tenant: Tenant,
     issuer: String,
     origin: String,
@@ -193,6 +197,8 @@ impl World {
         Self {
             policy,
             counts: Counts::default(),
+            judge: None,
+            changes: 0,
             tenant,
             issuer: format!("{origin}/idb"),
             origin: origin.to_owned(),
@@ -249,6 +255,7 @@ impl World {
 
     /// Ends the life of an access or refresh token now. False if there is no such token.
     pub(crate) fn expire(&mut self, token: &str, now: Timestamp) -> bool {
+        self.changes += 1;
         if let Some(access) = self.access_tokens.get_mut(token) {
             access.expires_at = now;
             true
@@ -262,6 +269,7 @@ impl World {
 
     /// Revokes an access or refresh token, and with `whole_grant` everything of its grant.
     pub(crate) fn revoke(&mut self, token: &str, whole_grant: bool) -> bool {
+        self.changes += 1;
         let grant = if let Some(access) = self.access_tokens.get_mut(token) {
             access.revoked = true;
             access.grant
@@ -297,12 +305,14 @@ impl World {
     /// A Full Admin withdraws the service app in Control Hub: its machine account and tokens are
     /// gone.
     pub(crate) fn deauthorize_service_app(&mut self) {
+        self.changes += 1;
         self.service_app_authorized = false;
         self.revoke_all(Grant::ServiceApp);
     }
 
     /// A Full Admin authorizes the service app again: a new machine account.
     pub(crate) fn reauthorize_service_app(&mut self) {
+        self.changes += 1;
         self.service_app_authorized = true;
         self.machine_account = self.entropy.uuid();
     }
@@ -318,8 +328,13 @@ impl World {
 
     /// Notes that a refresh request for this token has arrived. A grant that is already being
     /// refreshed makes it an overlap.
-    pub(crate) fn refresh_arrived(&mut self, refresh_token: &str) {
+    pub(crate) fn refresh_arrived(&mut self, door: usize, refresh_token: &str, now: Timestamp) {
+        let works = self.works(now);
         if let Some(refresh) = self.refresh_tokens.get(refresh_token) {
+            let is_integrations = self.grants[refresh.grant.0].kind == Grant::Integration;
+            if let Some(judge) = &mut self.judge {
+                judge.refresh_arrived(door, refresh_token, refresh.grant.0, is_integrations, works);
+            }
             let grant = &mut self.grants[refresh.grant.0];
             if grant.refreshing > 0 {
                 self.counts.overlapping_refreshes += 1;
@@ -329,10 +344,70 @@ impl World {
     }
 
     /// Notes that a refresh request has been answered or given up.
-    pub(crate) fn refresh_left(&mut self, refresh_token: &str) {
+    pub(crate) fn refresh_left(&mut self, door: usize, refresh_token: &str) {
+        if let Some(judge) = &mut self.judge {
+            judge.refresh_left(door);
+        }
         if let Some(refresh) = self.refresh_tokens.get(refresh_token) {
             let grant = &mut self.grants[refresh.grant.0];
             grant.refreshing = grant.refreshing.saturating_sub(1);
+        }
+    }
+
+    /// A judged run begins.
+    pub(crate) fn run_begins(&mut self, door: usize, name: &str, now: Timestamp) {
+        let works = self.works(now);
+        let changes = self.changes;
+        if let Some(judge) = &mut self.judge {
+            judge.begins(door, name, works, changes);
+        }
+    }
+
+    /// A judged run has ended.
+    pub(crate) fn run_ends(&mut self, door: usize, verdict: Verdict, now: Timestamp) {
+        let works = self.works(now);
+        let changes = self.changes;
+        if let Some(judge) = &mut self.judge {
+            judge.ends(door, verdict, works, changes);
+        }
+    }
+
+    /// What of the credentials on the client's disk works.
+    fn works(&self, now: Timestamp) -> Works {
+        let Some(judge) = &self.judge else {
+            return Works::default();
+        };
+        let Credentials {
+            access_token,
+            refresh_token,
+            personal_access_token,
+            integration,
+        } = judge.credentials();
+        let lives = |token: &Option<String>| token.as_ref().is_some_and(|t| self.is_live(t, now));
+        let refreshes = |token: &Option<String>| {
+            let token = token.as_ref();
+            token.is_some_and(|token| self.is_live_refresh_token(token, now))
+        };
+        Works {
+            access_token: lives(&access_token),
+            refresh_token: refreshes(&refresh_token),
+            personal_access_token: lives(&personal_access_token),
+            integration: refreshes(&integration),
+            is_authorized: self.service_app_authorized,
+            is_below_limit: self.check_token_limit(Grant::ServiceApp, now).is_ok()
+                && self.check_token_limit(Grant::Integration, now).is_ok(),
+        }
+    }
+
+    /// Tells the judge what was issued, in exchange for `spent` if that is good no more.
+    fn tell_of_issue(&mut self, grant: GrantId, spent: Option<&str>, now: Timestamp) {
+        if self.judge.is_none() {
+            return;
+        }
+        let issued = self.issued(grant, now);
+        let refresh = Some(issued.refresh_token).filter(|token| !token.is_empty());
+        if let Some(judge) = &mut self.judge {
+            judge.issued(spent, &issued.access_token, refresh.as_deref());
         }
     }
 

@@ -22,6 +22,8 @@ use crate::token::{AccessToken, Issued, RefreshToken};
 use crate::webex::judge::{self, Question};
 use crate::webex::{Grant, Mint};
 
+const SERVICE_APP: Credential = Credential::ServiceAppRefreshToken;
+
 /// Climbs with the lock held, from what was read under it.
 pub(super) async fn climb(run: &mut Run<'_>, lock: StoreLock, held: Files) -> Result<End, End> {
     Climb::begin(run, Some(lock), held)?.go().await
@@ -96,6 +98,13 @@ impl<'r, 'a> Climb<'r, 'a> {
                     .to_owned(),
             );
         }
+        if integration::is_dead(&climb.held) {
+            climb.run.warnings.push(
+                "Webex has refused the integration's refresh token: authorize the integration \
+                 again with setup_oauth, or nothing is left when the other credentials end"
+                    .to_owned(),
+            );
+        }
         Ok(climb)
     }
 
@@ -166,6 +175,7 @@ impl<'r, 'a> Climb<'r, 'a> {
             None => Held::Absent,
             Some(_) if self.lock.is_none() => Held::Absent,
             Some(_) if self.doubtful => Held::Doubtful,
+            Some(token) if self.held.is_dead(SERVICE_APP, &token.fingerprint()) => Held::Doubtful,
             Some(_) if can_mint && self.run.need.prove => Held::Fading,
             Some(token) if can_mint && self.is_fading(token) => {
                 self.note_put_off(now);
@@ -186,18 +196,25 @@ impl<'r, 'a> Climb<'r, 'a> {
     }
 
     fn note_put_off(&mut self, now: Timestamp) {
-        let credential = Credential::ServiceAppRefreshToken;
-        self.held.state.set_keep_alive_at(credential, now);
+        self.held.state.set_keep_alive_at(SERVICE_APP, now);
+        self.state_changed = true;
+    }
+
+    /// Webex has refused it: from now on everything else is asked before.
+    fn note_dead(&mut self, refresh_token: &RefreshToken) {
+        let now = self.run.clock.now();
+        let fingerprint = refresh_token.fingerprint();
+        let record = self.held.state.record_mut(SERVICE_APP, &fingerprint, now);
+        record.is_dead = true;
         self.state_changed = true;
     }
 
     fn is_fading(&self, refresh_token: &RefreshToken) -> bool {
-        let credential = Credential::ServiceAppRefreshToken;
         let now = self.run.clock.now();
-        let life = self.held.life(credential, &refresh_token.fingerprint());
+        let life = self.held.life(SERVICE_APP, &refresh_token.fingerprint());
         let state = &self.held.state;
         lifetime::is_fading(life, state.refresh_extended().unwrap_or(true), now)
-            && !lifetime::within_a_day(state.keep_alive_at(credential), now)
+            && !lifetime::within_a_day(state.keep_alive_at(SERVICE_APP), now)
     }
 
     fn make_sure_it_can_be_saved(&mut self) -> Result<(), StoreError> {
@@ -264,7 +281,11 @@ impl<'r, 'a> Climb<'r, 'a> {
             .await;
         match outcome {
             Outcome::Doubtful => self.doubtful = true,
-            Outcome::Rejected | Outcome::Issued => self.doubtful = false,
+            Outcome::Issued => self.doubtful = false,
+            Outcome::Rejected => {
+                self.doubtful = false;
+                self.note_dead(&refresh_token);
+            }
             _ => {}
         }
         self.take(rung, outcome, issued).await

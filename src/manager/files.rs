@@ -295,6 +295,12 @@ impl Files {
         beside_config.or_else(|| self.state.record(credential, fingerprint))
     }
 
+    /// Whether Webex has refused the refresh token with this fingerprint.
+    pub(super) fn is_dead(&self, credential: Credential, fingerprint: &Fingerprint) -> bool {
+        let record = self.record(credential, fingerprint);
+        record.is_some_and(|record| record.is_dead)
+    }
+
     /// Remembers what was just saved in `.env`.
     pub(super) fn note_issued(&mut self, issued: &Issued) {
         let access_token = Record::issued(

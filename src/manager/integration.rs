@@ -21,6 +21,8 @@ use crate::token::{AccessToken, Fingerprint, Issued, RefreshToken};
 use crate::webex::Grant;
 use crate::webex::judge::{self, Question};
 
+const INTEGRATION: Credential = Credential::IntegrationRefreshToken;
+
 /// What there is of the integration's refresh token.
 pub(super) fn held(files: &Files) -> Held {
     let Some(refresh_token) = refresh_token(files) else {
@@ -29,10 +31,17 @@ pub(super) fn held(files: &Files) -> Held {
     let (Ok(config), true) = (&files.config, files.settings.mint.is_some()) else {
         return Held::Absent;
     };
+    let fingerprint = refresh_token.fingerprint();
     match store::peek_intent(config) {
-        Some(intent) if is_open_for(&intent, &refresh_token.fingerprint()) => Held::Doubtful,
+        Some(intent) if is_open_for(&intent, &fingerprint) => Held::Doubtful,
+        _ if is_dead(files) => Held::Doubtful,
         _ => Held::Ready,
     }
+}
+
+/// Whether Webex has refused the integration's refresh token.
+pub(super) fn is_dead(files: &Files) -> bool {
+    stored(files).is_some_and(|fingerprint| files.is_dead(INTEGRATION, &fingerprint))
 }
 
 /// Whether the intent names this refresh token. The personal access token does not count: it is
@@ -157,6 +166,15 @@ pub(super) async fn renew(
             judge::judge_tokens(Question::Grant, exchange, now)
         })
         .await;
+    if outcome == Outcome::Rejected {
+        let now = run.clock.now();
+        let fingerprint = refresh_token.value.fingerprint();
+        let record = files
+            .config_state
+            .record_mut(INTEGRATION, &fingerprint, now);
+        record.is_dead = true;
+        repair::save_state(files.config_state.save(&config, &lock));
+    }
     let saved = match issued {
         Some(issued) => {
             run.keep_closed(&issued);

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// The limits of one run.
 #[derive(Clone, Debug)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// After this no request is sent.
     pub(crate) deadline: Instant,
     /// How long another run's lock is waited for, within the deadline.
@@ -22,11 +22,11 @@ const NEVER: Duration = Duration::from_hours(24 * 365 * 30);
 
 impl Limits {
     /// How long a run and its wait for a lock last, unless told otherwise.
-    pub(crate) const DEFAULT: Duration = Duration::from_mins(1);
+    pub const DEFAULT: Duration = Duration::from_mins(1);
 
     /// Limits that start now.
     #[must_use]
-    pub(crate) fn starting_now(whole_run: Duration, lock_timeout: Duration, stop: Stop) -> Self {
+    pub fn starting_now(whole_run: Duration, lock_timeout: Duration, stop: Stop) -> Self {
         let now = Instant::now();
         Self {
             // A deadline beyond what an instant can hold is none in effect.

@@ -22,6 +22,7 @@ mod verdict;
 
 use std::fmt;
 use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -34,12 +35,11 @@ pub(crate) use authorize::{Authorized, MINT_SCOPE, Proof, authorize, begin_devic
 pub(crate) use configure::{Found, configure, find};
 #[cfg(any(test, fuzzing))]
 pub(crate) use files::config_layer;
-pub(crate) use limits::Limits;
-pub use limits::{Stop, Stopper};
+pub use limits::{Limits, Stop, Stopper};
 pub use plan::{Plan, RungPlan, plan};
 pub(crate) use report::Brought;
 pub use report::{Attempt, Report, RunOutcome, Step, TokenError};
-pub(crate) use run::{Need, refresh};
+pub use run::{Need, refresh};
 pub(crate) use status::status;
 pub use status::{CredentialState, CredentialStatus, Probe, Status, StatusOutcome};
 
@@ -86,9 +86,16 @@ const LOOKS_ARE_APART: u64 = 1000;
 #[derive(Clone)]
 pub struct TokenManager(Arc<Shared>);
 
+/// A climb, or a question, that is to be driven to its end.
+pub type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Drives [`Work`] to its end, whatever becomes of the caller that it is for. It must not wait.
+pub type Runner = Arc<dyn Fn(Work) + Send + Sync>;
+
 struct Shared {
     sources: Sources,
     clock: Clock,
+    runner: Runner,
     /// What no climb goes beyond.
     bounds: Limits,
     current: ArcSwapOption<Current>,
@@ -190,11 +197,24 @@ impl TokenManager {
         Self::bounded(sources, clock, bounds)
     }
 
+    /// The same on another clock, with `runner` in place of a thread for each climb. Climbs make
+    /// system calls that block.
+    #[must_use]
+    pub fn with_runner(sources: Sources, clock: Clock, runner: Runner) -> Self {
+        let bounds = Limits::starting_now(Duration::MAX, Limits::DEFAULT, Stop::never());
+        Self::assembled(sources, clock, runner, bounds)
+    }
+
     /// The same within the limits of a run, in which each climb has a minute as always.
     pub(crate) fn bounded(sources: Sources, clock: Clock, bounds: Limits) -> Self {
+        Self::assembled(sources, clock, Arc::new(on_a_thread), bounds)
+    }
+
+    fn assembled(sources: Sources, clock: Clock, runner: Runner, bounds: Limits) -> Self {
         Self(Arc::new(Shared {
             sources,
             clock,
+            runner,
             bounds,
             current: ArcSwapOption::empty(),
             not_before: AtomicI64::new(i64::MIN),
@@ -256,7 +276,7 @@ impl TokenManager {
     /// ```
     pub async fn is_token_valid(&self) -> Result<bool, TokenError> {
         let shared = Arc::clone(&self.0);
-        let answer = answer_from_a_thread(async move {
+        let answer = self.answer(async move {
             status::validity(&shared.sources, &shared.clock, shared.limits()).await
         });
         answer.await.unwrap_or_else(|| Err(TokenError::ended()))
@@ -337,7 +357,7 @@ impl TokenManager {
     /// ```
     pub async fn status(&self, probe: Probe) -> Status {
         let shared = Arc::clone(&self.0);
-        let answer = answer_from_a_thread(async move {
+        let answer = self.answer(async move {
             status(&shared.sources, &shared.clock, probe, shared.limits()).await
         });
         answer.await.unwrap_or_else(Status::ended)
@@ -386,6 +406,19 @@ impl TokenManager {
         let env = Place::resolve(&sources.env_file())?;
         let files = Files::read_only(sources).ok();
         Ok((env, files.and_then(|files| files.config.ok())))
+    }
+
+    /// What `work` comes to, driven as a climb is; `None` where that ends before its end.
+    async fn answer<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (sender, receiver) = oneshot::channel();
+        (self.0.runner)(Box::pin(async move {
+            // Whoever asked may have gone.
+            let _ = sender.send(work.await);
+        }));
+        receiver.await.ok()
     }
 
     async fn token_after_climb(&self, need: Need) -> Result<TokenGuard, TokenError> {
@@ -461,11 +494,11 @@ impl TokenManager {
             shared: Arc::clone(&self.0),
             sender,
         };
-        on_a_thread(async move {
+        (self.0.runner)(Box::pin(async move {
             let shared = &runway.shared;
             let report = refresh(&shared.sources, &shared.clock, need, shared.limits()).await;
             runway.land(report);
-        });
+        }));
         Launch::UnderWay(under_way)
     }
 }
@@ -662,20 +695,8 @@ impl Drop for Runway {
     }
 }
 
-/// What `work` comes to on a thread of its own; `None` where that ends before its end.
-async fn answer_from_a_thread<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-) -> Option<T> {
-    let (sender, receiver) = oneshot::channel();
-    on_a_thread(async move {
-        // Whoever asked may have gone.
-        let _ = sender.send(work.await);
-    });
-    receiver.await.ok()
-}
-
-/// Runs `work` to its end on a thread of its own, whatever becomes of the caller.
-fn on_a_thread(work: impl Future<Output = ()> + Send + 'static) {
+/// Runs `work` to its end on a thread of its own.
+fn on_a_thread(work: Work) {
     let run = move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

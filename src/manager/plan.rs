@@ -106,8 +106,7 @@ fn service_app_refresh_token(files: &Files) -> (bool, String) {
     if lost {
         return yes("tried last: an earlier run has not saved what became of it");
     }
-    let credential = Credential::ServiceAppRefreshToken;
-    stored(files, credential, &token.fingerprint())
+    refresh_token(files, Credential::ServiceAppRefreshToken, token)
 }
 
 fn personal_access_token(files: &Files) -> (bool, String) {
@@ -144,11 +143,20 @@ fn integration_refresh_token(files: &Files) -> (bool, String) {
         };
         return no(format!("what it issues cannot be saved in {file}{from}"));
     }
-    if integration::held(files) == Held::Doubtful {
+    let credential = Credential::IntegrationRefreshToken;
+    let is_dead = files.is_dead(credential, &token.value.fingerprint());
+    if !is_dead && integration::held(files) == Held::Doubtful {
         return yes("an earlier run has not saved what became of it");
     }
-    let credential = Credential::IntegrationRefreshToken;
-    stored(files, credential, &RefreshToken::fingerprint(&token.value))
+    refresh_token(files, credential, &token.value)
+}
+
+fn refresh_token(files: &Files, credential: Credential, token: &RefreshToken) -> (bool, String) {
+    let fingerprint = token.fingerprint();
+    if files.is_dead(credential, &fingerprint) {
+        return yes("tried last: Webex has refused it");
+    }
+    stored(files, credential, &fingerprint)
 }
 
 fn stored(

@@ -36,7 +36,7 @@ const REFUSAL_LASTS: SignedDuration = SignedDuration::from_hours(1);
 /// What a run is for.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "wishes, each on its own")]
-pub(crate) struct Need {
+pub struct Need {
     /// Climb even if the stored token is valid; a token that another run issued meanwhile will do.
     pub(crate) force: bool,
     /// How long the token must last, at least.
@@ -53,13 +53,11 @@ pub(crate) struct Need {
     pub(crate) known: Option<(Fingerprint, Life)>,
 }
 
-/// Runs once, on this thread and this runtime; file system calls block.
-pub(crate) async fn refresh(
-    sources: &Sources,
-    clock: &Clock,
-    need: Need,
-    limits: Limits,
-) -> Report {
+/// What `refresh_token` does: looks at the stored token, and climbs if it does not serve.
+///
+/// Once, on this thread and this runtime; file system calls block. What is under way when the future
+/// is dropped is treated by the next run as what a dead process left.
+pub async fn refresh(sources: &Sources, clock: &Clock, need: Need, limits: Limits) -> Report {
     let mut run = Run::new(sources, clock, need, limits);
     let end = run.go().await.unwrap_or_else(|end| end);
     verdict::report(run, &end)

@@ -412,7 +412,11 @@ impl Check<'_> {
         life: Life,
     ) -> CredentialState {
         let is_access_token = credential == Credential::ServiceAppAccessToken;
-        if !is_access_token && self.was_there_when_flagged(credential, fingerprint) {
+        let is_dead = || {
+            self.was_there_when_flagged(credential, fingerprint)
+                || self.files.is_dead(credential, fingerprint)
+        };
+        if !is_access_token && is_dead() {
             return CredentialState::Rejected;
         }
         match lifetime::freshness(life, SignedDuration::ZERO, self.now) {

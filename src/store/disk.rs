@@ -6,9 +6,9 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use tempfile::TempPath;
+use super::seam::{self, Change};
 
 /// How many random characters end the name of a temporary file.
 const RANDOM: usize = 12;
@@ -89,7 +89,9 @@ pub(super) fn open_to_write(path: &Path) -> io::Result<File> {
 
 /// Creates a file that must not exist, readable by its owner alone.
 pub(super) fn create(path: &Path) -> io::Result<File> {
-    private(OpenOptions::new().read(true).write(true).create_new(true)).open(path)
+    seam::make(Change::Create(path), || {
+        private(OpenOptions::new().read(true).write(true).create_new(true)).open(path)
+    })
 }
 
 /// Opens a file that exists, for appending and, where that is allowed, for reading. Never waits for
@@ -113,7 +115,9 @@ pub(super) fn open_to_append(path: &Path) -> io::Result<File> {
 /// Creates a file that must not exist, for appending and reading, for its owner alone.
 pub(super) fn create_to_append(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    let file = private(options.read(true).append(true).create_new(true)).open(path)?;
+    let file = seam::make(Change::Create(path), || {
+        private(options.read(true).append(true).create_new(true)).open(path)
+    })?;
     // A umask can take the owner's own rights. Where modes cannot be set, there are none.
     #[cfg(unix)]
     let _ = set_mode(&file, 0o600);
@@ -121,9 +125,9 @@ pub(super) fn create_to_append(path: &Path) -> io::Result<File> {
 }
 
 /// Appends in one system call; says how many bytes the system took.
-pub(super) fn append(mut file: &File, bytes: &[u8]) -> io::Result<usize> {
+pub(super) fn append(file: &File, bytes: &[u8]) -> io::Result<usize> {
     loop {
-        match file.write(bytes) {
+        match seam::make(Change::Write(file), || (&*file).write(bytes)) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             written => return written,
         }
@@ -173,40 +177,42 @@ pub(super) fn create_folder(path: &Path) -> io::Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    seam::make(Change::CreateFolder(path), || builder.create(path))
 }
 
 /// Writes all of `bytes` at `offset`: one system call, unless the system takes less.
 pub(super) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    #[cfg(unix)]
-    return std::os::unix::fs::FileExt::write_all_at(file, bytes, offset);
-    #[cfg(windows)]
-    {
-        let mut written = 0;
-        while written < bytes.len() {
-            written += std::os::windows::fs::FileExt::seek_write(
-                file,
-                &bytes[written..],
-                offset + written as u64,
-            )?;
+    seam::make(Change::Write(file), || {
+        #[cfg(unix)]
+        return std::os::unix::fs::FileExt::write_all_at(file, bytes, offset);
+        #[cfg(windows)]
+        {
+            let mut written = 0;
+            while written < bytes.len() {
+                written += std::os::windows::fs::FileExt::seek_write(
+                    file,
+                    &bytes[written..],
+                    offset + written as u64,
+                )?;
+            }
+            Ok(())
         }
-        Ok(())
-    }
+    })
 }
 
 /// Cuts or extends a file.
 pub(super) fn set_len(file: &File, len: usize) -> io::Result<()> {
-    file.set_len(len as u64)
+    seam::make(Change::SetLen(file), || file.set_len(len as u64))
 }
 
 /// Makes a file's content and length safe.
 pub(super) fn sync(file: &File) -> io::Result<()> {
-    file.sync_all()
+    seam::make(Change::Sync(file), || file.sync_all())
 }
 
 /// Makes a file's content safe, and of its metadata what reading it back needs.
 pub(super) fn sync_data(file: &File) -> io::Result<()> {
-    file.sync_data()
+    seam::make(Change::Sync(file), || file.sync_data())
 }
 
 /// Moves a file of ours to its name.
@@ -215,12 +221,12 @@ pub(super) fn sync_data(file: &File) -> io::Result<()> {
     reason = "the one place that renames; whoever asks has synced what needs it"
 )]
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    fs::rename(from, to)
+    seam::make(Change::Rename { from, to }, || fs::rename(from, to))
 }
 
 /// Removes a file of ours.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
-    fs::remove_file(path)
+    seam::make(Change::Remove(path), || fs::remove_file(path))
 }
 
 /// Whether a failed rename says that this name cannot be renamed over at all.
@@ -263,7 +269,7 @@ impl Folder {
     /// Makes the names in the folder safe, as far as its file system knows how.
     pub(super) fn sync(&self) -> io::Result<()> {
         #[cfg(unix)]
-        match self.0.sync_all() {
+        match seam::make(Change::SyncFolder(&self.0), || self.0.sync_all()) {
             // Some network and user-space file systems have no sync for folders.
             Err(error)
                 if matches!(
@@ -284,7 +290,8 @@ impl Folder {
 #[derive(Debug)]
 pub(super) struct Temp {
     file: File,
-    path: TempPath,
+    path: PathBuf,
+    is_renamed: bool,
 }
 
 impl Temp {
@@ -292,12 +299,17 @@ impl Temp {
     pub(super) fn create(folder: &Path, prefix: &OsStr) -> io::Result<Self> {
         // `make_in` leaves the system's own error as it is, where `tempfile_in` puts the random
         // path into it.
-        let (file, path) = tempfile::Builder::new()
+        let made = tempfile::Builder::new()
             .prefix(prefix)
             .rand_bytes(RANDOM)
-            .make_in(folder, create)?
-            .into_parts();
-        Ok(Self { file, path })
+            .disable_cleanup(true)
+            .make_in(folder, create)?;
+        let path = made.path().to_path_buf();
+        Ok(Self {
+            file: made.into_file(),
+            path,
+            is_renamed: false,
+        })
     }
 
     /// The open file.
@@ -308,8 +320,17 @@ impl Temp {
     /// Gives the file its name. After an error it is what it was.
     pub(super) fn rename_to(&mut self, to: &Path) -> io::Result<()> {
         rename(&self.path, to)?;
-        self.path.disable_cleanup(true);
+        self.is_renamed = true;
         Ok(())
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        if !self.is_renamed {
+            // One that stays is a leftover as any other.
+            let _ = remove(&self.path);
+        }
     }
 }
 

@@ -19,7 +19,8 @@
 //!
 //! What is deliberately absent: waiting (a lock is had or it is not), the time (an argument), the
 //! environment, the network, the ladder, and any thought about what a token is good for. All of it
-//! blocks. Every change to the disk goes through the few functions of one private module, `disk`.
+//! blocks. Every change to the disk goes through the few functions of one private module, `disk`, and
+//! through the [`Seam`] that a simulation has put there.
 
 mod append;
 mod disk;
@@ -30,6 +31,7 @@ mod lock;
 mod place;
 mod replace;
 mod rescue;
+mod seam;
 mod state;
 mod tokens;
 
@@ -44,6 +46,7 @@ pub use lock::{Attempt, StoreLock, peek_intent, try_lock};
 pub use place::{MAX_FILE_SIZE, Place};
 pub use replace::{Committed, Recovered, Replacement, Way, recover};
 pub use rescue::{Rescue, find_rescue, remove_rescue, write_rescue};
+pub use seam::{Change, Seam, with_seam};
 pub use state::{Credential, Record, State};
 pub use tokens::{
     ACCESS_TOKEN_KEY, Flag, MANAGED_KEYS, REAUTHORIZATION_KEY, REFRESH_TOKEN_KEY, StoredTokens,

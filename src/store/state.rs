@@ -73,6 +73,9 @@ pub struct Record {
     /// When this program last spent it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<Timestamp>,
+    /// Webex has said that it is good no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_dead: bool,
     /// What a later version added.
     #[serde(flatten)]
     others: Map<String, Value>,
@@ -89,6 +92,7 @@ impl Record {
             expires_at: None,
             first_seen: now,
             last_used: None,
+            is_dead: false,
             others: Map::new(),
         }
     }

@@ -134,6 +134,14 @@ impl Story {
         self.write(".env.state.json", state.to_string())
     }
 
+    /// Changes what is known of the integration.
+    pub(crate) fn edit_config_state(&self, edit: impl FnOnce(&mut Value)) -> &Self {
+        let name = "token-config.json.state.json";
+        let mut state = serde_json::from_str(&self.read(name)).expect("the state is JSON");
+        edit(&mut state);
+        self.write(name, state.to_string())
+    }
+
     /// What was asked of Webex, in order.
     pub(crate) fn asked(&self) -> Vec<&'static str> {
         let integration = self.tenant().integration_client_id;

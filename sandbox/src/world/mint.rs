@@ -81,6 +81,7 @@ impl World {
             }
         };
         self.new_access_token(grant, issue, now);
+        self.tell_of_issue(grant, None, now);
         self.counts.mints += 1;
         Ok(self.token_reply(grant, true, now))
     }

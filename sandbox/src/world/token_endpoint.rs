@@ -73,6 +73,8 @@ impl World {
             refresh.expires_at = now + life;
         }
         self.new_access_token(grant, issue, now);
+        let is_spent = self.refresh_tokens[&token].spent;
+        self.tell_of_issue(grant, is_spent.then_some(&*token), now);
         self.counts.refreshes += 1;
         self.counts.grants += 1;
         Ok(self.token_reply(grant, self.policy.refresh_token_in_refresh, now))
