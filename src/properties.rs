@@ -108,9 +108,12 @@ pub fn dotenv_edit(data: &[u8]) {
         "next-access_token",
         if has_next { "next-refresh_token" } else { "" },
     );
-    let flag = match (&flag, is_editable) {
-        (Flag::Up(_), true) | (Flag::Down, false) => Flag::Down,
-        (Flag::Up(_), false) | (Flag::Down, true) => Flag::Up("2026-01-01T00:00:00Z".to_owned()),
+    // What was taken out cannot be put back at the end of every file.
+    let is_absent = dotenv_text::line_of(&text, REAUTHORIZATION_KEY).is_none();
+    let flag = match &flag {
+        Flag::Up(_) if is_editable => Flag::Down,
+        Flag::Down if !is_editable || !is_absent => Flag::Down,
+        Flag::Up(_) | Flag::Down => Flag::Up("2026-01-01T00:00:00Z".to_owned()),
     };
     let later = dotenv_with(&edited, Some(&next), &flag);
     let later = later.expect("what was edited can be edited again");

@@ -3,7 +3,9 @@
 /// Panics unless every piece of `before` stands in `after` as it stood, in order, but for the
 /// values of these paths, and for what had no content; and unless no more was added than the paths.
 pub(crate) fn assert_edited(before: &str, after: &str, paths: &[&[&str]]) {
-    let (was, is) = (pieces(before), pieces(after));
+    let mark = |text: &str| text.starts_with('\u{feff}');
+    assert_eq!(mark(before), mark(after), "the byte order mark");
+    let (was, is) = (pieces(super::body(before)), pieces(super::body(after)));
     let names: Vec<&str> = paths.concat();
     let mut at = 0;
     for (index, piece) in was.iter().enumerate() {
