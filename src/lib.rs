@@ -11,6 +11,9 @@ pub mod ladder;
 pub mod lifetime;
 pub mod manager;
 pub mod masked;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod properties;
 pub mod remedy;
 pub mod setup;
 pub mod sources;

@@ -29,7 +29,9 @@ pub fn masked_url(text: &str) -> Cow<'_, str> {
 #[must_use]
 pub fn masked_text(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
-    let mut rest = text;
+    // A URL with a space in it is one as a whole, until one in it is masked and again after that.
+    let text = masked_url(text);
+    let mut rest = &*text;
     while let Some(slashes) = rest.find("://") {
         let start = rest[..slashes].trim_end_matches(in_scheme).len();
         let end = rest[slashes..]
@@ -40,7 +42,6 @@ pub fn masked_text(text: &str) -> String {
         rest = &rest[end..];
     }
     shown.push_str(rest);
-    // A URL with a space in it is one as a whole.
     masked_url(&shown).into_owned()
 }
 
@@ -247,6 +248,10 @@ mod tests {
             ),
             ("://u:p@a?b ://", "://***@a?***"),
             ("https://a.example/?b secret", "https://a.example/?***"),
+            (
+                "https://u:p@secret\0\t1:a@a.example/b",
+                "https://***@a.example/b",
+            ),
         ];
         for (text, shown) in table {
             assert_eq!(masked_text(text), shown, "{text}");

@@ -137,6 +137,9 @@ const AT_HOME: &[(&[&str], &[&str])] = &[
     (&["println!", "print!("], &["cli/"]),
 ];
 
+/// What the programs have nothing of: tests, and what holds in them and under a fuzzer.
+const TESTS: &[&str] = &["tests", "properties"];
+
 /// Every source with its path below `src`, without comments and tests.
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -147,7 +150,10 @@ fn sources() -> Vec<(String, String)> {
             let path: PathBuf = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.file_stem().is_some_and(|name| name != "tests") {
+            } else if path
+                .file_stem()
+                .is_some_and(|name| !TESTS.iter().any(|it| name == *it))
+            {
                 let name = path.strip_prefix(&root).expect("below src");
                 let name = name.to_string_lossy().replace('\\', "/");
                 let text = fs::read_to_string(&path).expect("a source");

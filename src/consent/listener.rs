@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet, yield_now};
@@ -272,7 +272,7 @@ async fn serve(sockets: Sockets, site: Arc<Site>, mut closing: oneshot::Receiver
                     if has_room(&mut open) {
                         let (phase, watched) = watch::channel(Phase::Reading);
                         let connection = connection(stream, Arc::clone(&site), phase);
-                        let task = connections.spawn(connection);
+                        let task = connections.spawn(async { drop(connection.await) });
                         open.push(Open { task, phase: watched });
                     }
                     // Its request may have arrived with it: it shall be seen before newer
@@ -308,7 +308,10 @@ fn has_room(open: &mut Vec<Open>) -> bool {
 }
 
 /// Serves one request, then closes the connection so that the answer survives it.
-async fn connection(stream: TcpStream, site: Arc<Site>, phase: watch::Sender<Phase>) {
+async fn connection<S>(stream: S, site: Arc<Site>, phase: watch::Sender<Phase>) -> S
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let answering = &phase;
     let service = hyper::service::service_fn(|request| {
         answering.send_replace(Phase::Answering);
@@ -325,9 +328,10 @@ async fn connection(stream: TcpStream, site: Arc<Site>, phase: watch::Sender<Pha
     phase.send_replace(Phase::Lingering);
     let mut stream = served.into_parts().io.into_inner();
     let _ = timeout(LINGER, linger(&mut stream)).await;
+    stream
 }
 
-async fn linger(stream: &mut TcpStream) -> io::Result<()> {
+async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
     stream.shutdown().await?;
     let mut unread = [0; 4096];
     let mut thrown_away = 0;
@@ -462,4 +466,35 @@ fn response(status: StatusCode, content_type: &'static str, body: String) -> Res
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     response
+}
+
+/// The listener without a socket.
+#[cfg(any(test, fuzzing))]
+pub(super) mod properties {
+    use super::*;
+
+    /// Serves one client, who is shown [`Page::Denied`] at the redirect path. Gives it back, and the
+    /// query that was handed on, if one was.
+    pub(in crate::consent) async fn served<S>(client: S) -> (S, Option<String>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let (requests, mut received) = mpsc::channel(MOST_WAITING);
+        let site = Arc::new(Site {
+            port: 8080,
+            ipv4: Ipv4Addr::LOCALHOST,
+            path: "/callback".to_owned(),
+            requests,
+        });
+        let (phase, _watched) = watch::channel(Phase::Reading);
+        let answering = async {
+            let mut query = None;
+            while let Some(request) = received.recv().await {
+                query = Some(request.query().to_owned());
+                request.answer(Page::Denied);
+            }
+            query
+        };
+        tokio::join!(connection(client, site, phase), answering)
+    }
 }

@@ -13,6 +13,8 @@ mod holder;
 mod listener;
 mod page;
 mod paste;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 
 pub use authorization::Authorization;
 pub use callback::{Callback, CallbackError};

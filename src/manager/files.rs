@@ -422,7 +422,7 @@ pub(super) fn life(record: Option<&Record>) -> Life {
     })
 }
 
-fn config_layer(file: &Path, text: &str) -> ConfigLayer {
+pub(crate) fn config_layer(file: &Path, text: &str) -> ConfigLayer {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let text = if text.trim().is_empty() { "{}" } else { text };
     match serde_json::from_str(text) {

@@ -33,6 +33,8 @@ use tokio::sync::{oneshot, watch};
 
 pub(crate) use authorize::{Authorized, MINT_SCOPE, Proof, authorize, begin_device, rehearse};
 pub(crate) use configure::{Found, configure, find};
+#[cfg(any(test, fuzzing))]
+pub(crate) use files::config_layer;
 pub use limits::{Limits, Stop, Stopper};
 pub use plan::{Plan, RungPlan, plan};
 pub(crate) use report::Brought;

@@ -7,6 +7,9 @@
 //! validation of claims, which is not wanted here, and other algorithms than RS256, which are
 //! refused.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+
 use std::fmt;
 
 use base64::Engine as _;

@@ -26,6 +26,8 @@
 //! There is no I/O here, and no knowledge of which keys are managed.
 
 mod notation;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod readers;
 mod shell;
 

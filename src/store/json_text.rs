@@ -13,6 +13,9 @@
 //! Errors give line and column and never quote the text, which holds secrets. There is no I/O here,
 //! and no removal: nothing in these files is ever taken out.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+
 use std::ops::Range;
 
 use serde_json::Value;

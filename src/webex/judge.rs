@@ -9,6 +9,9 @@
 //! No reply body is ever kept or shown. What is shown is Webex's own message, without control
 //! characters, cut to a line, and withheld whole if it repeats any part of a secret.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -527,8 +530,13 @@ fn issued(answer: &Answer, now: Timestamp) -> Result<Issued, &'static str> {
     }
     let body = answer.json().ok_or("the answer is not a JSON object")?;
     let token = |key: &str| {
-        let text = body.get(key).and_then(Value::as_str)?;
-        (!text.is_empty()).then(|| text.to_owned())
+        let text = body.get(key).and_then(Value::as_str).unwrap_or_default();
+        // Webex's are made of a part of what RFC 6749 §A.12 and §A.17 allow. One with anything else
+        // in it no header carries, or no file gives back.
+        let is_whole = text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_whole
+            .then(|| Some(text.to_owned()).filter(|text| !text.is_empty()))
+            .ok_or("the answer has a token with a character that no token has")
     };
     let lasts = |key: &str| {
         let seconds = integer(body.get(key)?).filter(|seconds| *seconds >= 0)?;
@@ -537,10 +545,10 @@ fn issued(answer: &Answer, now: Timestamp) -> Result<Issued, &'static str> {
     };
     Ok(Issued {
         access_token: AccessToken::new(
-            token("access_token").ok_or("the answer has no access_token in it")?,
+            token("access_token")?.ok_or("the answer has no access_token in it")?,
         ),
         expires_in: lasts("expires_in"),
-        refresh_token: token("refresh_token").map(RefreshToken::new),
+        refresh_token: token("refresh_token")?.map(RefreshToken::new),
         refresh_token_expires_in: lasts("refresh_token_expires_in"),
         issued_at: now,
     })

@@ -299,6 +299,24 @@ fn a_token_reply_without_a_token_is_doubtful() {
     }
 }
 
+/// RFC 6749 §A.12 and §A.17, and a blank could not be told from the white space around a value.
+#[test]
+fn a_token_with_a_character_that_none_has_is_doubtful() {
+    for wrong in ["a\nb", "a\0", "\u{7f}", "a b", " ", "é", "\u{200b}"] {
+        for key in ["access_token", "refresh_token"] {
+            let mut body = json!({ "access_token": "token", "refresh_token": "refresh" });
+            body[key] = json!(wrong);
+            let (judged, issued) = judge_tokens(Question::Grant, &whole(200, &body), now());
+            let expected = (Outcome::Doubtful, Cause::Unusable);
+            assert_eq!((judged.outcome, judged.cause), expected, "{key} {wrong:?}");
+            assert!(issued.is_none(), "{key} {wrong:?}");
+        }
+    }
+    let every: String = ('!'..='~').collect();
+    let issued = issued_from(&json!({ "access_token": every }));
+    assert_eq!(issued.access_token.expose(), every);
+}
+
 fn issued_from(body: &Value) -> Issued {
     let (judged, issued) = judge_tokens(Question::Grant, &whole(200, body), now());
     assert_eq!(judged.outcome, Outcome::Issued, "{body}");
