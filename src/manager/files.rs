@@ -360,6 +360,8 @@ impl Files {
             return (Some(record), None);
         };
         record.first_seen = before.first_seen;
+        // A mint may bring none, and shows nothing of the one that Webex has refused.
+        record.is_dead = before.is_dead && issued.refresh_token.is_none();
         let (old_end, new_end) = (before.expiry(), record.expiry());
         match (old_end, new_end, before.issued_at) {
             (Some(old), Some(new), _) if new.duration_since(old) >= EXTENDED_BY => {
