@@ -480,12 +480,29 @@ mod tests {
             "\0",
             "é",
         ];
-        const GOOD: &str = "GET /callback?code=1 HTTP/1.1\r\nHost: localhost:8080\r\n";
-        prop_oneof![
-            some(PARTS, 12),
-            some(PARTS, 6).prop_map(|more| format!("{GOOD}{more}\r\n")),
-        ]
-        .prop_map(String::into_bytes)
+        let method = select(&["GET", "GET", "POST", "HEAD", "PUT"][..]);
+        let path = select(
+            &[
+                "/callback",
+                "/callback",
+                "/callback?code=1&state=2",
+                "/",
+                "/x",
+            ][..],
+        );
+        let host = select(
+            &[
+                "localhost:8080",
+                "localhost:8080",
+                "h.example:8080",
+                "localhost",
+            ][..],
+        );
+        let whole = (method, path, host, some(PARTS, 4));
+        let whole = whole.prop_map(|(method, path, host, more)| {
+            format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n\r\n")
+        });
+        prop_oneof![some(PARTS, 12), whole].prop_map(String::into_bytes)
     }
 
     fn reply() -> impl Strategy<Value = Vec<u8>> {
