@@ -107,13 +107,17 @@ pub fn check(text: &str) -> Result<(), DotenvError> {
     }
 }
 
-/// Judges whether these keys could be edited, whatever their new values.
+/// Judges whether these keys could be edited, all or any one of them, whatever their new values.
 ///
 /// # Errors
 ///
 /// A quote is not closed, or readers disagree on where one of the keys is assigned.
 pub fn check_editable(text: &str, keys: &[&str]) -> Result<(), DotenvError> {
     let edits: Vec<_> = keys.iter().map(|&key| (key, Edit::Set("x"))).collect();
+    // Two on one line can be set together, as neither is what must stay, and not one by one.
+    for each in edits.chunks(1) {
+        edit(text, each)?;
+    }
     edit(text, &edits).map(drop)
 }
 
@@ -653,6 +657,19 @@ mod tests {
         for (text, line, problem) in table {
             assert_eq!(set_new(text), Err((line, problem)), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_editable_takes_each_edit_by_itself() {
+        for text in ["TOKEN= OTHER=\n", "export TOKEN=1 OTHER=2\n"] {
+            let editable = check_editable(text, &[KEY, "OTHER"]);
+            let editable = editable.map_err(|error| (error.line, error.problem));
+            assert_eq!(editable, Err((1, Disputed)), "{text:?}");
+        }
+        assert_eq!(
+            check_editable("TOKEN=1\nOTHER=2\n", &[KEY, "OTHER"]),
+            Ok(())
+        );
     }
 
     #[test]
