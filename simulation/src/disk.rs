@@ -183,7 +183,7 @@ impl State {
         let named = |name: &&str| fs::metadata(self.folder.join(name)).map(|it| it.ino());
         let is_open =
             |name: &&str| matches!((named(name), &open), (Ok(it), Ok(open)) if it == *open);
-        USERS_FILES.iter().any(|name| is_open(name))
+        USERS_FILES.iter().any(is_open)
     }
 
     fn sync_names(&mut self) {

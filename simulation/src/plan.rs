@@ -359,15 +359,16 @@ fn crowd(seed: u64, rng: &mut Rng) -> Plan {
     let mut events = Vec::new();
     for beat in 1..beats {
         let at = BEAT * beat;
+        let before = at.saturating_sub(MINUTE);
         match rng.u8(..8) {
-            0..=3 => events.push((at - MINUTE, Event::Kill(rng.u32(..60)))),
+            0..=3 => events.push((before, Event::Kill(rng.u32(..60)))),
             4 | 5 => {
                 let weather = Weather::Lossy(rng.f64());
-                events.push((at - MINUTE, Event::Begins(weather)));
+                events.push((before, Event::Begins(weather)));
                 events.push((at + MINUTE * 10, Event::Clears));
             }
             6 => {
-                events.push((at - MINUTE, Event::Begins(Weather::Slow(1.0))));
+                events.push((before, Event::Begins(Weather::Slow(1.0))));
                 let soon = Duration::from_secs(rng.u64(1..60));
                 events.push((at + soon, Event::PowerCut));
                 events.push((at + MINUTE * 10, Event::Clears));
