@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -32,6 +32,9 @@ pub struct Illness {
 /// The errors of an ill disk, by their Linux numbers.
 const ERRNO: [i32; 4] = [28, 5, 13, 30];
 
+/// The files that others read.
+const USERS_FILES: [&str; 2] = [".env", "token-config.json"];
+
 /// The disk, for all who share it.
 #[derive(Clone)]
 pub struct Disk(Arc<Mutex<State>>);
@@ -42,10 +45,11 @@ struct State {
     contents: BTreeMap<u64, Vec<u8>>,
     /// The names that it leaves.
     names: BTreeMap<OsString, u64>,
-    /// Every word that was ever safe: tokens among them.
+    /// Every word that was ever safe, in a file that is kept: tokens among them.
     words: BTreeSet<String>,
     illness: Option<Illness>,
     changes: u64,
+    overwrites: u64,
     rng: Rng,
 }
 
@@ -60,6 +64,7 @@ impl Disk {
             words: BTreeSet::new(),
             illness: None,
             changes: 0,
+            overwrites: 0,
             rng: Rng::with_seed(seed),
         })));
         disk.sync_all();
@@ -89,6 +94,13 @@ impl Disk {
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.state().changes
+    }
+
+    /// How often one of the user's files was changed in place, where a reader may see a part of it:
+    /// on this disk every one can be replaced by a rename.
+    #[must_use]
+    pub fn overwrites(&self) -> u64 {
+        self.state().overwrites
     }
 
     /// What a process changes the disk through; `saved` hears what `.env` held before each time
@@ -165,9 +177,19 @@ impl State {
         listed
     }
 
+    /// Whether an open file is one that the user names.
+    fn is_users(&self, file: &File) -> bool {
+        let open = file.metadata().map(|metadata| metadata.ino());
+        let named = |name: &&str| fs::metadata(self.folder.join(name)).map(|it| it.ino());
+        let is_open =
+            |name: &&str| matches!((named(name), &open), (Ok(it), Ok(open)) if it == *open);
+        USERS_FILES.iter().any(is_open)
+    }
+
     fn sync_names(&mut self) {
         self.names = self.listed().into_iter().collect();
-        let inodes: Vec<_> = self.names.values().copied().collect();
+        let kept = self.names.iter().filter(|(name, _)| !is_temporary(name));
+        let inodes: Vec<_> = kept.map(|(_, inode)| *inode).collect();
         for inode in inodes {
             self.note_words(inode);
         }
@@ -180,7 +202,8 @@ impl State {
         let mut content = vec![0; usize::try_from(metadata.len()).unwrap_or(0)];
         file.read_exact_at(&mut content, 0)?;
         self.contents.insert(metadata.ino(), content);
-        if self.names.values().any(|inode| *inode == metadata.ino()) {
+        let mut kept = self.names.iter().filter(|(name, _)| !is_temporary(name));
+        if kept.any(|(_, inode)| *inode == metadata.ino()) {
             self.note_words(metadata.ino());
         }
         Ok(())
@@ -199,6 +222,11 @@ impl State {
             }
         }
     }
+}
+
+/// Whether a file of this name is thrown away by the next run, whatever it holds.
+fn is_temporary(name: &OsStr) -> bool {
+    name.to_string_lossy().contains(".tmp.")
 }
 
 /// Hears of a save of `.env`, and what stood there before.
@@ -247,6 +275,9 @@ impl Seam for Process {
                 state.sync_content(file).expect("a synced file can be read");
             }
             Change::SyncFolder(_) => state.sync_names(),
+            Change::Write(file) | Change::SetLen(file) if state.is_users(file) => {
+                state.overwrites += 1;
+            }
             _ => {}
         }
         drop(state);

@@ -31,7 +31,7 @@ struct Arguments {
     /// Lives through each world twice, and complains where the two differ.
     #[arg(long)]
     twice: bool,
-    /// Worlds of one kind only: chaos, year, or deadline.
+    /// Worlds of one kind only: chaos, year, deadline, or crowd.
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Option<Kind>,
 }
@@ -41,7 +41,8 @@ fn kind(text: &str) -> Result<Kind, String> {
         "chaos" => Ok(Kind::Chaos),
         "year" => Ok(Kind::Year),
         "deadline" => Ok(Kind::Deadline),
-        _ => Err("chaos, year or deadline".to_owned()),
+        "crowd" => Ok(Kind::Crowd),
+        _ => Err("chaos, year, deadline or crowd".to_owned()),
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Kind {
     Year,
     /// Refresh tokens that using does not renew: the date of their end is told in time.
     Deadline,
+    /// Many processes that always start together, just when the token has expired, and often die.
+    Crowd,
 }
 
 /// Which credentials there are, besides the service app's own pair.
@@ -119,12 +121,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The world of this seed: of each hundred one lasts a year, and two have a deadline.
+    /// The world of this seed: of each hundred one lasts a year, two have a deadline, and five are
+    /// crowded.
     #[must_use]
     pub fn of(seed: u64) -> Self {
         let kind = match seed % 100 {
             0 => Kind::Year,
             33 | 66 => Kind::Deadline,
+            10 | 30 | 50 | 70 | 90 => Kind::Crowd,
             _ => Kind::Chaos,
         };
         Self::of_kind(kind, seed)
@@ -138,6 +142,7 @@ impl Plan {
             Kind::Chaos => chaos(seed, rng),
             Kind::Year => year(seed, rng),
             Kind::Deadline => deadline(seed, rng),
+            Kind::Crowd => crowd(seed, rng),
         }
     }
 }
@@ -338,5 +343,57 @@ fn deadline(seed: u64, rng: &mut Rng) -> Plan {
         programs: Vec::new(),
         events: Vec::new(),
         human_after: None,
+    }
+}
+
+/// Processes on one beat: each time the token has expired, and one of them is in trouble.
+fn crowd(seed: u64, rng: &mut Rng) -> Plan {
+    const BEAT: Duration = Duration::from_hours(2);
+    let beats = rng.u32(20..60);
+    let policy = Policy {
+        rotate: true,
+        service_app_access_life: HOUR,
+        integration_access_life: HOUR,
+        ..policy(rng)
+    };
+    let mut events = Vec::new();
+    for beat in 1..beats {
+        let at = BEAT * beat;
+        let before = at.saturating_sub(MINUTE);
+        match rng.u8(..8) {
+            0..=3 => events.push((before, Event::Kill(rng.u32(..60)))),
+            4 | 5 => {
+                let weather = Weather::Lossy(rng.f64());
+                events.push((before, Event::Begins(weather)));
+                events.push((at + MINUTE * 10, Event::Clears));
+            }
+            6 => {
+                events.push((before, Event::Begins(Weather::Slow(1.0))));
+                let soon = Duration::from_secs(rng.u64(1..60));
+                events.push((at + soon, Event::PowerCut));
+                events.push((at + MINUTE * 10, Event::Clears));
+            }
+            _ => {}
+        }
+    }
+    Plan {
+        seed,
+        kind: Kind::Crowd,
+        lasts: BEAT * beats + HOUR,
+        policy,
+        hand: Hand {
+            personal_access_token: false,
+            integration: rng.u8(..4) > 0,
+        },
+        jobs: vec![
+            Job {
+                every: BEAT,
+                first: BEAT,
+            };
+            rng.usize(2..6)
+        ],
+        programs: Vec::new(),
+        events,
+        human_after: Some(HOUR),
     }
 }

@@ -153,6 +153,8 @@ struct World {
     told: RefCell<Vec<(Timestamp, Option<Timestamp>)>>,
     /// How many violations of the judge's are among the problems.
     violations: Cell<usize>,
+    /// How many changes in place are.
+    overwrites: Cell<u64>,
     figures: RefCell<Figures>,
     trace: RefCell<DefaultHasher>,
 }
@@ -203,6 +205,7 @@ impl World {
             illnesses: Cell::new(0),
             told: RefCell::default(),
             violations: Cell::new(0),
+            overwrites: Cell::new(0),
             figures: RefCell::default(),
             trace: RefCell::new(DefaultHasher::new()),
         };
@@ -337,6 +340,10 @@ impl World {
         let known = self.violations.replace(violations.len());
         for violation in &violations[known..] {
             self.problem(&format!("{violation}; {}", told(report)));
+        }
+        let overwrites = self.disk.overwrites();
+        if self.overwrites.replace(overwrites) != overwrites {
+            self.problem("a file is written over, of which a reader may see a part");
         }
         let name = report.map_or("died", |report| report.outcome.name());
         let requests = report.map_or(0, Report::requests);

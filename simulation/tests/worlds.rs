@@ -52,6 +52,16 @@ fn bad_luck_of_every_kind_breaks_no_rule() {
 }
 
 #[test]
+fn a_crowd_breaks_no_rule() {
+    let mut total = Figures::default();
+    for seed in 4..8 {
+        total.add(&breaks_no_rule(&Plan::of_kind(Kind::Crowd, seed)));
+    }
+    assert!(total.deaths > 0, "{total:?}");
+    assert!(total.doubtful > 0, "{total:?}");
+}
+
+#[test]
 fn a_date_is_told_thirty_days_ahead() {
     for seed in 1..3 {
         breaks_no_rule(&Plan::of_kind(Kind::Deadline, seed));

@@ -137,6 +137,19 @@ impl Files {
         })
     }
 
+    /// Sees to it that what was read survives a power cut, where an intent is open: who has renamed
+    /// the file may have died before that was synced. A failure changes nothing of what was read.
+    pub(super) fn make_safe(&self) {
+        for place in [Some(&self.env), self.config.as_ref().ok()] {
+            if let Some(place) = place
+                && store::peek_intent(place).is_some()
+                && let Err(error) = place.sync_name()
+            {
+                tracing::debug!(%error, "the file's name is not known to be safe");
+            }
+        }
+    }
+
     /// Every secret that the files and the settings hold.
     pub(super) fn secrets(&self) -> impl Iterator<Item = SecretString> {
         let (tokens, settings) = (&self.tokens, &self.settings);
@@ -369,6 +382,8 @@ impl Files {
             return (Some(record), None);
         };
         record.first_seen = before.first_seen;
+        // A mint may bring none, and shows nothing of the one that Webex has refused.
+        record.is_dead = before.is_dead && issued.refresh_token.is_none();
         let (old_end, new_end) = (before.expiry(), record.expiry());
         match (old_end, new_end, before.issued_at) {
             (Some(old), Some(new), _) if new.duration_since(old) >= EXTENDED_BY => {

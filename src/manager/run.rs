@@ -187,6 +187,7 @@ impl<'a> Run<'a> {
 
     pub(super) fn read(&mut self) -> Result<Files, End> {
         let files = Files::read(self.sources)?;
+        files.make_safe();
         self.connect(&files)?;
         self.take_in(&files);
         Ok(files)

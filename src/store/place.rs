@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::disk::{self, Owner};
+use super::disk::{self, Folder, Owner};
 use super::{StoreError, rescue};
 
 /// The largest file that is read: 1 MiB. A larger one is not what it was taken for.
@@ -195,6 +195,15 @@ impl Place {
     #[must_use]
     pub fn is_pending(&self) -> bool {
         disk::exists(&self.pending_file())
+    }
+
+    /// Makes safe that the file is the one that has this name now.
+    ///
+    /// # Errors
+    ///
+    /// As the system's own.
+    pub fn sync_name(&self) -> io::Result<()> {
+        Folder::open(self.folder())?.sync()
     }
 
     /// Whether the file and its folder look writable to this process, without writing.
