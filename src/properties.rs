@@ -77,8 +77,10 @@ pub fn dotenv_edit(data: &[u8]) {
     } else {
         Flag::Up(since.clone())
     };
-    let values = [&access_token, &refresh_token, &since];
-    let are_plain = values.iter().all(|it| it.is_empty() || is_plain(it));
+    // No access token is empty; the others may be absent.
+    let others = [&refresh_token, &since];
+    let are_plain =
+        is_plain(&access_token) && others.iter().all(|it| it.is_empty() || is_plain(it));
     let edited = match dotenv_with(&text, Some(&issued_now), &flag) {
         Ok(edited) => edited,
         Err(error) => {
