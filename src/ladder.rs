@@ -199,6 +199,8 @@ pub enum Held {
     Fading,
     /// It was sent once and the answer was lost: it may be spent, and goes last.
     Doubtful,
+    /// Webex has refused it before: it goes after what may work, and before what may be spent.
+    Dead,
 }
 
 /// What is known when a climb starts, read from the files under the lock.
@@ -223,8 +225,8 @@ impl Start {
     #[must_use]
     pub fn plan(self) -> Plan {
         let order = match (self.refresh_token, self.integration) {
-            (Held::Fading, Held::Doubtful) => [Mint, Grant, Renew],
-            (Held::Fading | Held::Doubtful, _) => [Mint, Renew, Grant],
+            (Held::Fading | Held::Dead, Held::Doubtful) => [Mint, Grant, Renew],
+            (Held::Fading | Held::Doubtful | Held::Dead, _) => [Mint, Renew, Grant],
             (Held::Absent | Held::Ready, _) => [Grant, Mint, Renew],
         };
         Plan(order.map(|request| {
@@ -476,8 +478,14 @@ mod tests {
 
     /// Everything that a client can start a climb with.
     fn starts() -> impl Iterator<Item = Start> {
-        let held = [Held::Absent, Held::Ready, Held::Fading, Held::Doubtful];
-        let integrations = [Held::Absent, Held::Ready, Held::Doubtful];
+        let held = [
+            Held::Absent,
+            Held::Ready,
+            Held::Fading,
+            Held::Doubtful,
+            Held::Dead,
+        ];
+        let integrations = [Held::Absent, Held::Ready, Held::Doubtful, Held::Dead];
         held.into_iter().flat_map(move |refresh_token| {
             integrations.into_iter().flat_map(move |integration| {
                 [false, true].into_iter().flat_map(move |pat| {

@@ -750,3 +750,30 @@ fn whichever_program_climbs_next_tells_of_a_lost_answer() {
         assert_eq!(story.sandbox.counts().reused_refresh_tokens, 0);
     }
 }
+
+#[test]
+fn a_lost_answer_is_told_of_while_the_token_still_works() {
+    let story = Story::with(strict());
+    let tokens = story.sandbox.issue_service_app_tokens();
+    story
+        .configured()
+        .stored(&tokens.access_token, &tokens.refresh_token);
+    let grant = Endpoint::ServiceAppRefresh;
+    let grant = story.sandbox.gate_at(grant, Position::BeforeAnswering);
+    let run = Run::start(&story, &["--force"]);
+    grant.wait_for_request();
+
+    // It is under way, as far as anybody can tell.
+    let told = story.refresh_token(&["--json"]);
+    told.exits(0).outcome("valid");
+    assert!(!told.warns("ended before its answer was saved"));
+    run.kill();
+    grant.release();
+
+    let told = story.refresh_token(&["--json"]);
+    told.exits(0).outcome("valid");
+    assert_warns(&told, "ended before its answer was saved");
+    let told = story.check_token(&["--json"]);
+    told.exits(0);
+    assert_warns(&told, "has not saved what became of the refresh token");
+}

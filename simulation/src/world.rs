@@ -98,6 +98,9 @@ pub fn run(plan: &Plan) -> Figures {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
+        // What was sent to a socket is to be there before time goes on. A busy kernel delivers it from a
+        // thread of its own, which gets its turn here.
+        .on_thread_park(std::thread::yield_now)
         .build()
         .expect("a runtime");
     let figures = runtime.block_on(LocalSet::new().run_until(live(plan)));

@@ -16,7 +16,7 @@ use super::verdict::End;
 use crate::ladder::{Ending, Held, Ladder, Outcome, Request, Rung, Start, Step, Wait};
 use crate::lifetime::{self, Freshness};
 use crate::store::{
-    self, Credential, Flag, OpenIntent, Replacement, Rescue, StoreError, StoreLock, StoredTokens,
+    self, Credential, Flag, Replacement, Rescue, StoreError, StoreLock, StoredTokens,
 };
 use crate::token::{AccessToken, Issued, RefreshToken};
 use crate::webex::judge::{self, Question};
@@ -115,15 +115,8 @@ impl<'r, 'a> Climb<'r, 'a> {
             return Ok(());
         };
         let open = lock.open_intent().map_err(End::CannotSave)?;
-        let lost = match open {
-            None => return Ok(()),
-            Some(OpenIntent::Known(intent)) => {
-                if !self.held.tokens.are_those_of(&intent) {
-                    return Ok(());
-                }
-                format!(" (process {}, {})", intent.pid, intent.at)
-            }
-            Some(OpenIntent::Unreadable) => String::new(),
+        let Some(lost) = open.and_then(|intent| self.held.who_lost(&intent)) else {
+            return Ok(());
         };
         self.doubtful = self.held.tokens.refresh_token.is_some();
         let consequence = if self.doubtful {
@@ -131,9 +124,7 @@ impl<'r, 'a> Climb<'r, 'a> {
         } else {
             ""
         };
-        self.run.warnings.push(format!(
-            "an earlier run{lost} ended before its answer was saved{consequence}"
-        ));
+        self.run.warnings.push(lost + consequence);
         Ok(())
     }
 
@@ -175,7 +166,7 @@ impl<'r, 'a> Climb<'r, 'a> {
             None => Held::Absent,
             Some(_) if self.lock.is_none() => Held::Absent,
             Some(_) if self.doubtful => Held::Doubtful,
-            Some(token) if self.held.is_dead(SERVICE_APP, &token.fingerprint()) => Held::Doubtful,
+            Some(token) if self.held.is_dead(SERVICE_APP, &token.fingerprint()) => Held::Dead,
             Some(_) if can_mint && self.run.need.prove => Held::Fading,
             Some(token) if can_mint && self.is_fading(token) => {
                 self.note_put_off(now);

@@ -15,7 +15,8 @@ use crate::lifetime::Life;
 use crate::store::dotenv_text::{self, DotenvError};
 use crate::store::json_text;
 use crate::store::{
-    self, Credential, Place, Record, Replacement, State, StoreError, StoreLock, StoredTokens,
+    self, Credential, OpenIntent, Place, Record, Replacement, State, StoreError, StoreLock,
+    StoredTokens,
 };
 use crate::token::{AccessToken, Fingerprint, Issued, RefreshToken};
 use crate::webex::Connection;
@@ -299,6 +300,27 @@ impl Files {
     pub(super) fn is_dead(&self, credential: Credential, fingerprint: &Fingerprint) -> bool {
         let record = self.record(credential, fingerprint);
         record.is_some_and(|record| record.is_dead)
+    }
+
+    /// Who ended before an answer was saved, if this intent is about the pair that is stored.
+    pub(super) fn who_lost(&self, intent: &OpenIntent) -> Option<String> {
+        match intent {
+            OpenIntent::Known(intent) if !self.tokens.are_those_of(intent) => None,
+            OpenIntent::Known(intent) => Some(format!(
+                "an earlier run (process {}, {}) ended before its answer was saved",
+                intent.pid, intent.at
+            )),
+            OpenIntent::Unreadable => {
+                Some("an earlier run ended before its answer was saved".to_owned())
+            }
+        }
+    }
+
+    /// Whether the service app's refresh token was sent by a run that has not saved what became of
+    /// it, be that run dead or under way.
+    pub(super) fn may_be_spent(&self) -> bool {
+        let intent = store::peek_intent(&self.env);
+        intent.is_some_and(|intent| self.who_lost(&intent).is_some())
     }
 
     /// Remembers what was just saved in `.env`.

@@ -34,7 +34,7 @@ pub(super) fn held(files: &Files) -> Held {
     let fingerprint = refresh_token.fingerprint();
     match store::peek_intent(config) {
         Some(intent) if is_open_for(&intent, &fingerprint) => Held::Doubtful,
-        _ if is_dead(files) => Held::Doubtful,
+        _ if is_dead(files) => Held::Dead,
         _ => Held::Ready,
     }
 }

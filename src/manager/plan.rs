@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::{Origin, Sources};
 use crate::ladder::{Held, Rung};
 use crate::lifetime::{self, Freshness};
-use crate::store::{self, Credential, OpenIntent};
+use crate::store::{self, Credential};
 use crate::token::{AccessToken, RefreshToken};
 
 /// One rung, and whether it could be tried.
@@ -98,12 +98,7 @@ fn service_app_refresh_token(files: &Files) -> (bool, String) {
     if files.settings.service_app.is_none() {
         return no("the service app's client id and client secret are not set");
     }
-    let lost = match store::peek_intent(&files.env) {
-        Some(OpenIntent::Known(intent)) => files.tokens.are_those_of(&intent),
-        Some(OpenIntent::Unreadable) => true,
-        None => false,
-    };
-    if lost {
+    if files.may_be_spent() {
         return yes("tried last: an earlier run has not saved what became of it");
     }
     refresh_token(files, Credential::ServiceAppRefreshToken, token)
@@ -144,8 +139,7 @@ fn integration_refresh_token(files: &Files) -> (bool, String) {
         return no(format!("what it issues cannot be saved in {file}{from}"));
     }
     let credential = Credential::IntegrationRefreshToken;
-    let is_dead = files.is_dead(credential, &token.value.fingerprint());
-    if !is_dead && integration::held(files) == Held::Doubtful {
+    if integration::held(files) == Held::Doubtful {
         return yes("an earlier run has not saved what became of it");
     }
     refresh_token(files, credential, &token.value)

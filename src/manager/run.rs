@@ -271,6 +271,7 @@ impl<'a> Run<'a> {
         if seen.tokens.reauthorization_required.is_some() {
             super::flag::take_down(self, seen);
         }
+        self.warn_of_lost_answer(seen);
         self.warn_of_problems(seen);
         Ok(Some(End::Ladder(Ending::Valid)))
     }
@@ -282,6 +283,22 @@ impl<'a> Run<'a> {
 
     fn wants_expiry(&self) -> bool {
         self.need.expiry || self.need.min_validity > SignedDuration::ZERO
+    }
+
+    /// An answer that was lost is told of even while the token works. Whoever holds the lock may
+    /// still be waiting for it.
+    fn warn_of_lost_answer(&mut self, files: &Files) {
+        if !files.may_be_spent() {
+            return;
+        }
+        let open = match store::try_lock(&files.env) {
+            Ok(store::Attempt::Locked(lock)) => lock.open_intent().ok().flatten(),
+            Ok(store::Attempt::Busy { .. }) => None,
+            Err(_) => store::peek_intent(&files.env),
+        };
+        let lost = open.and_then(|intent| files.who_lost(&intent));
+        self.warnings
+            .extend(lost.map(|lost| lost + "; the refresh token may be spent"));
     }
 
     fn warn_of_problems(&mut self, files: &Files) {

@@ -511,10 +511,14 @@ impl Check<'_> {
                 }),
             ),
         };
-        let (problems, warnings) = match outcome {
+        let (problems, mut warnings) = match outcome {
             StatusOutcome::Misconfigured => (problems, Vec::new()),
             _ => (Vec::new(), problems),
         };
+        if self.files.may_be_spent() {
+            let what = "a run has not saved what became of the refresh token, which may be spent";
+            warnings.push(what.to_owned());
+        }
         Status {
             outcome,
             human_needed_by,

@@ -107,7 +107,8 @@ pub(super) fn exists(place: &Place, state_dir: Option<&Path>) -> bool {
 ///
 /// # Errors
 ///
-/// It can be written in neither. The error names the place that was tried last.
+/// It can be made safe in neither. The error names the place that was tried last. What a disk took
+/// that could not make it safe is there all the same, for as long as the machine runs.
 pub fn write_rescue(
     place: &Place,
     state_dir: Option<&Path>,
@@ -150,9 +151,9 @@ fn write(path: &Path, rescue: &Rescue, place: &Place) -> io::Result<()> {
     let mut temp = Temp::create(folder, &prefix)?;
     place.give_to_owner(temp.file());
     disk::write_at(temp.file(), &contents, 0)?;
-    disk::sync(temp.file())?;
+    let is_safe = disk::sync(temp.file());
     temp.rename_to(path)?;
-    open_folder.sync()
+    is_safe.and_then(|()| open_folder.sync())
 }
 
 /// The rescue of `place` and where it lies. Where there are two, the one issued last; after its
@@ -229,6 +230,32 @@ mod tests {
                 issued_at: Timestamp::from_second(issued_at).unwrap(),
             },
         }
+    }
+
+    /// A disk that takes everything and makes nothing safe.
+    struct Unsafe;
+
+    impl super::super::Seam for Unsafe {
+        fn before(&self, change: &super::super::Change<'_>) -> io::Result<()> {
+            match change {
+                super::super::Change::Sync(_) => Err(io::Error::other("no sync")),
+                _ => Ok(()),
+            }
+        }
+
+        fn after(&self, _: &super::super::Change<'_>) {}
+    }
+
+    #[test]
+    fn what_cannot_be_made_safe_is_kept_all_the_same() {
+        let (_folder, place) = place("");
+        let lock = lock(&place);
+        let written = rescue("access canary", 1);
+        let seam: std::rc::Rc<dyn super::super::Seam> = std::rc::Rc::new(Unsafe);
+        let saved = super::super::with_seam(&seam, || write_rescue(&place, None, &written, &lock));
+        assert!(saved.is_err());
+        let (_, found) = find_rescue(&place, None).unwrap().unwrap();
+        assert!(same(&found, &written));
     }
 
     fn same(one: &Rescue, two: &Rescue) -> bool {
