@@ -243,9 +243,9 @@ pub fn retry_after(data: &[u8]) {
         }
         Some(asked) => {
             // A date that has passed is no wait.
-            let date = httpdate::parse_http_date(digits).expect("a date");
-            let date = Timestamp::try_from(date).expect("a date");
-            let wait = date.duration_since(now).max(SignedDuration::ZERO);
+            let until = httpdate::parse_http_date(digits).expect("a date");
+            let until = Timestamp::try_from(until).expect("a date");
+            let wait = until.duration_since(now).max(SignedDuration::ZERO);
             assert_eq!(SignedDuration::try_from(asked).ok(), Some(wait));
         }
         None => assert!(!is_number, "{header:?}"),
