@@ -77,8 +77,10 @@ pub fn dotenv_edit(data: &[u8]) {
     } else {
         Flag::Up(since.clone())
     };
-    let values = [&access_token, &refresh_token, &since];
-    let are_plain = values.iter().all(|it| it.is_empty() || is_plain(it));
+    // No access token is empty; the others may be absent.
+    let others = [&refresh_token, &since];
+    let are_plain =
+        is_plain(&access_token) && others.iter().all(|it| it.is_empty() || is_plain(it));
     let edited = match dotenv_with(&text, Some(&issued_now), &flag) {
         Ok(edited) => edited,
         Err(error) => {
@@ -241,9 +243,9 @@ pub fn retry_after(data: &[u8]) {
         }
         Some(asked) => {
             // A date that has passed is no wait.
-            let date = httpdate::parse_http_date(digits).expect("a date");
-            let date = Timestamp::try_from(date).expect("a date");
-            let wait = date.duration_since(now).max(SignedDuration::ZERO);
+            let until = httpdate::parse_http_date(digits).expect("a date");
+            let until = Timestamp::try_from(until).expect("a date");
+            let wait = until.duration_since(now).max(SignedDuration::ZERO);
             assert_eq!(SignedDuration::try_from(asked).ok(), Some(wait));
         }
         None => assert!(!is_number, "{header:?}"),
