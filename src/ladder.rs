@@ -225,7 +225,9 @@ impl Start {
     #[must_use]
     pub fn plan(self) -> Plan {
         let order = match (self.refresh_token, self.integration) {
-            (Held::Fading | Held::Dead, Held::Doubtful) => [Mint, Grant, Renew],
+            (Held::Fading | Held::Dead, Held::Doubtful) | (Held::Fading, Held::Dead) => {
+                [Mint, Grant, Renew]
+            }
             (Held::Fading | Held::Doubtful | Held::Dead, _) => [Mint, Renew, Grant],
             (Held::Absent | Held::Ready, _) => [Grant, Mint, Renew],
         };

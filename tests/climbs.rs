@@ -134,7 +134,10 @@ fn a_refresh_token_that_webex_has_refused_goes_last_from_then_on() {
     story.refresh_token(&[]).exits(77);
     assert_eq!(story.asked(), ["grant"]);
     let plan = story.refresh_token(&["--plan"]).exits(0).stdout.clone();
-    assert!(plan.contains("tried last: Webex has refused it"), "{plan}");
+    assert!(
+        plan.contains("tried after what may work: Webex has refused it"),
+        "{plan}"
+    );
 
     // It is dead, as far as is known, and so it is not what a new credential waits for.
     let pat = story.sandbox.issue_personal_access_token();

@@ -6,7 +6,8 @@
 //! on virtual time, over real loopback sockets and real files. A process is a task that can be
 //! dropped at any await point ([`mortal`]); its disk refuses, and forgets in a power cut what was
 //! never synced ([`disk`]). The sandbox's judge holds the rules for single runs, [`world`] those
-//! for a whole life. The same seed gives the same world, to the last request.
+//! for a whole life. The same seed gives the same world, as long as the kernel delivers at once what is
+//! sent over loopback: a very busy machine may make it another one.
 
 pub mod disk;
 pub mod mortal;

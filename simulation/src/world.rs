@@ -151,6 +151,8 @@ struct World {
     illnesses: Cell<usize>,
     /// The dates by which a human was said to be needed, and when it was said.
     told: RefCell<Vec<(Timestamp, Option<Timestamp>)>>,
+    /// Whether a human was needed, after dates had been told.
+    has_met_deadline: Cell<bool>,
     /// How many violations of the judge's are among the problems.
     violations: Cell<usize>,
     /// How many changes in place are.
@@ -204,6 +206,7 @@ impl World {
             quiet_since: Cell::new(began),
             illnesses: Cell::new(0),
             told: RefCell::default(),
+            has_met_deadline: Cell::new(false),
             violations: Cell::new(0),
             overwrites: Cell::new(0),
             figures: RefCell::default(),
@@ -379,6 +382,13 @@ impl World {
             self.problem(&format!("a run lasted {took:?}; {}", told(report.as_ref())));
         }
         let Some(report) = report else { return };
+        let has_trouble = matches!(
+            report.outcome,
+            RunOutcome::NotSaved | RunOutcome::Unreadable
+        );
+        if has_trouble && self.illnesses.get() == 0 && self.quiet_since.get() < started {
+            self.problem(&format!("its disk is well; {}", told(Some(&report))));
+        }
         let flagged = self.flagged();
         if self.is_calm() && flagged == report.outcome.works() {
             let or_not = matches!(report.outcome, RunOutcome::ReauthorizationRequired);
@@ -419,6 +429,9 @@ impl World {
             return;
         }
         let told = std::mem::take(&mut *self.told.borrow_mut());
+        if !told.is_empty() {
+            self.has_met_deadline.set(true);
+        }
         let Some(latest) = now.checked_sub(NOTICE).ok() else {
             return;
         };
@@ -625,6 +638,9 @@ impl World {
     }
 
     fn ends(&self) -> Figures {
+        if self.plan.kind == Kind::Deadline && !self.has_met_deadline.get() {
+            self.problem("no deadline was met");
+        }
         let counts = self.sandbox.counts();
         let mut figures = self.figures.take();
         figures.lasted = self.began.elapsed();

@@ -98,13 +98,6 @@ impl<'r, 'a> Climb<'r, 'a> {
                     .to_owned(),
             );
         }
-        if integration::is_dead(&climb.held) {
-            climb.run.warnings.push(
-                "Webex has refused the integration's refresh token: authorize the integration \
-                 again with setup_oauth, or nothing is left when the other credentials end"
-                    .to_owned(),
-            );
-        }
         Ok(climb)
     }
 
@@ -161,7 +154,7 @@ impl<'r, 'a> Climb<'r, 'a> {
         let integration = integration::held(&self.held);
         let personal_access_token =
             settings.mint.is_some() && settings.personal_access_token.is_some();
-        let can_mint = personal_access_token || integration != Held::Absent;
+        let can_mint = personal_access_token || !matches!(integration, Held::Absent | Held::Dead);
         let refresh_token = match &tokens.refresh_token {
             None => Held::Absent,
             Some(_) if self.lock.is_none() => Held::Absent,
@@ -191,12 +184,12 @@ impl<'r, 'a> Climb<'r, 'a> {
         self.state_changed = true;
     }
 
-    /// Webex has refused it: from now on everything else is asked before.
-    fn note_dead(&mut self, refresh_token: &RefreshToken) {
+    /// Webex has said whether it is good: if not, what may work is asked before from now on.
+    fn note_dead(&mut self, refresh_token: &RefreshToken, is_dead: bool) {
         let now = self.run.clock.now();
         let fingerprint = refresh_token.fingerprint();
         let record = self.held.state.record_mut(SERVICE_APP, &fingerprint, now);
-        record.is_dead = true;
+        record.is_dead = is_dead;
         self.state_changed = true;
     }
 
@@ -272,10 +265,15 @@ impl<'r, 'a> Climb<'r, 'a> {
             .await;
         match outcome {
             Outcome::Doubtful => self.doubtful = true,
-            Outcome::Issued => self.doubtful = false,
+            Outcome::Issued => {
+                self.doubtful = false;
+                self.note_dead(&refresh_token, false);
+            }
             Outcome::Rejected => {
                 self.doubtful = false;
-                self.note_dead(&refresh_token);
+                if self.run.last_was_a_dead_credential() {
+                    self.note_dead(&refresh_token, true);
+                }
             }
             _ => {}
         }
@@ -476,6 +474,13 @@ impl<'r, 'a> Climb<'r, 'a> {
     /// While the rungs before it work, the integration's refresh token is never used, and dies
     /// just when it is needed; so it is renewed here when it is past half of its life.
     async fn keep_integration_alive(&mut self) {
+        if integration::is_dead(&self.held) {
+            self.run.warn_once(
+                "Webex has refused the integration's refresh token: authorize the integration \
+                 again with setup_oauth, or nothing is left when the other credentials end"
+                    .to_owned(),
+            );
+        }
         let now = self.run.clock.now();
         if !integration::wants_keep_alive(&self.held, now) || !self.run.limits.allow_more() {
             return;

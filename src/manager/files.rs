@@ -6,11 +6,13 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
+use super::integration;
 use super::verdict::End;
 use crate::config::{
     ConfigLayer, DotenvLayer, PERSONAL_ACCESS_TOKEN_PATH, Problem, ProblemKind, Proxies, Seeds,
     Settings, Sources, Spelling,
 };
+use crate::ladder::Held;
 use crate::lifetime::Life;
 use crate::store::dotenv_text::{self, DotenvError};
 use crate::store::json_text;
@@ -334,6 +336,23 @@ impl Files {
     pub(super) fn may_be_spent(&self) -> bool {
         let intent = store::peek_intent(&self.env);
         intent.is_some_and(|intent| self.who_lost(&intent).is_some())
+    }
+
+    /// Which answers an earlier run has lost, in words. Whoever holds a lock may still be waiting
+    /// for one.
+    pub(super) fn lost_answers(&self) -> Vec<String> {
+        let mut lost = Vec::new();
+        let open = store::peek_intent(&self.env).filter(|_| !store::is_locked(&self.env));
+        if let Some(who) = open.and_then(|intent| self.who_lost(&intent)) {
+            lost.push(who + "; the refresh token may be spent");
+        }
+        if integration::held(self) == Held::Doubtful
+            && let Ok(config) = &self.config
+            && !store::is_locked(config)
+        {
+            lost.push(integration::lost_answer(config));
+        }
+        lost
     }
 
     /// Remembers what was just saved in `.env`.

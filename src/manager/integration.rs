@@ -166,7 +166,7 @@ pub(super) async fn renew(
             judge::judge_tokens(Question::Grant, exchange, now)
         })
         .await;
-    if outcome == Outcome::Rejected {
+    if outcome == Outcome::Rejected && run.last_was_a_dead_credential() {
         let now = run.clock.now();
         let fingerprint = refresh_token.value.fingerprint();
         let record = files
@@ -216,6 +216,15 @@ async fn lock(run: &Run<'_>, config: &Place, step: Asked) -> Result<StoreLock, (
     })
 }
 
+/// What is said of an answer that an earlier run has lost.
+pub(super) fn lost_answer(config: &Place) -> String {
+    format!(
+        "{}: an earlier run ended before the integration's answer was saved; its refresh token may \
+         be spent",
+        config.shown().display()
+    )
+}
+
 fn warn_of_lost_answer(
     run: &mut Run<'_>,
     config: &Place,
@@ -225,11 +234,7 @@ fn warn_of_lost_answer(
     let intent = lock.open_intent().ok().flatten();
     let was_lost = intent.is_some_and(|intent| is_open_for(&intent, spent));
     if was_lost {
-        run.warn_once(format!(
-            "{}: an earlier run ended before the integration's answer was saved; its refresh \
-             token may be spent",
-            config.shown().display()
-        ));
+        run.warn_once(lost_answer(config));
     }
     was_lost
 }

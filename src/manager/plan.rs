@@ -148,7 +148,7 @@ fn integration_refresh_token(files: &Files) -> (bool, String) {
 fn refresh_token(files: &Files, credential: Credential, token: &RefreshToken) -> (bool, String) {
     let fingerprint = token.fingerprint();
     if files.is_dead(credential, &fingerprint) {
-        return yes("tried last: Webex has refused it");
+        return yes("tried after what may work: Webex has refused it");
     }
     stored(files, credential, &fingerprint)
 }

@@ -21,7 +21,7 @@ use crate::ladder::{Ending, Ladder, Outcome, Request, Step, Wait};
 use crate::lifetime::{self, Freshness, Life};
 use crate::store::{self, Credential, Place, StoreLock};
 use crate::token::{AccessToken, Fingerprint, Issued, RefreshToken};
-use crate::webex::judge::{self, Judged};
+use crate::webex::judge::{self, Cause, Judged};
 use crate::webex::{Client, Exchange, Prepared};
 
 /// How often a run looks again because another run has changed the token under it.
@@ -272,7 +272,7 @@ impl<'a> Run<'a> {
         if seen.tokens.reauthorization_required.is_some() {
             super::flag::take_down(self, seen);
         }
-        self.warn_of_lost_answer(seen);
+        self.warn_of_lost_answers(seen);
         self.warn_of_problems(seen);
         Ok(Some(End::Ladder(Ending::Valid)))
     }
@@ -286,20 +286,15 @@ impl<'a> Run<'a> {
         self.need.expiry || self.need.min_validity > SignedDuration::ZERO
     }
 
-    /// An answer that was lost is told of even while the token works. Whoever holds the lock may
-    /// still be waiting for it.
-    fn warn_of_lost_answer(&mut self, files: &Files) {
-        if !files.may_be_spent() {
-            return;
-        }
-        let open = match store::try_lock(&files.env) {
-            Ok(store::Attempt::Locked(lock)) => lock.open_intent().ok().flatten(),
-            Ok(store::Attempt::Busy { .. }) => None,
-            Err(_) => store::peek_intent(&files.env),
-        };
-        let lost = open.and_then(|intent| files.who_lost(&intent));
-        self.warnings
-            .extend(lost.map(|lost| lost + "; the refresh token may be spent"));
+    /// Answers that were lost are told of even while the token works.
+    fn warn_of_lost_answers(&mut self, files: &Files) {
+        self.warnings.extend(files.lost_answers());
+    }
+
+    /// Whether the last answer said that the credential is dead, rather than not allowed to.
+    pub(super) fn last_was_a_dead_credential(&self) -> bool {
+        let last = self.attempts.last();
+        last.is_some_and(|last| last.cause == Some(Cause::DeadCredential))
     }
 
     fn warn_of_problems(&mut self, files: &Files) {

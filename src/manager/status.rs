@@ -515,10 +515,7 @@ impl Check<'_> {
             StatusOutcome::Misconfigured => (problems, Vec::new()),
             _ => (Vec::new(), problems),
         };
-        if self.files.may_be_spent() {
-            let what = "a run has not saved what became of the refresh token, which may be spent";
-            warnings.push(what.to_owned());
-        }
+        warnings.extend(self.files.lost_answers());
         Status {
             outcome,
             human_needed_by,

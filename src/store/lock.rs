@@ -65,6 +65,13 @@ pub fn try_lock(place: &Place) -> Result<Attempt, StoreError> {
     }
 }
 
+/// Whether somebody holds the lock of `place` now. Nothing is created or written.
+#[must_use]
+pub fn is_locked(place: &Place) -> bool {
+    let file = File::open(place.lock_file());
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// What stands open in the lock file of `place`, without locking: of a run that is under way, or of
 /// one that is dead. `None` where nothing can be read.
 #[must_use]

@@ -42,7 +42,7 @@ use sha2::{Digest, Sha256};
 
 pub use append::AppendLog;
 pub use intent::{Intent, OpenIntent};
-pub use lock::{Attempt, StoreLock, peek_intent, try_lock};
+pub use lock::{Attempt, StoreLock, is_locked, peek_intent, try_lock};
 pub use place::{MAX_FILE_SIZE, Place};
 pub use replace::{Committed, Recovered, Replacement, Way, recover};
 pub use rescue::{Rescue, find_rescue, remove_rescue, write_rescue};
