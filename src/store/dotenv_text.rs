@@ -107,16 +107,19 @@ pub fn check(text: &str) -> Result<(), DotenvError> {
     }
 }
 
-/// Judges whether these keys could be edited, all or any one of them, whatever their new values.
+/// Judges whether these keys could be set or removed, all or any one of them, whatever their new
+/// values.
 ///
 /// # Errors
 ///
 /// A quote is not closed, or readers disagree on where one of the keys is assigned.
 pub fn check_editable(text: &str, keys: &[&str]) -> Result<(), DotenvError> {
     let edits: Vec<_> = keys.iter().map(|&key| (key, Edit::Set("x"))).collect();
-    // Two on one line can be set together, as neither is what must stay, and not one by one.
-    for each in edits.chunks(1) {
-        edit(text, each)?;
+    // Two on one line can be set together, as neither is what must stay, and not one by one. And
+    // where a line is taken out, those around it may mean something together.
+    for &(key, set) in &edits {
+        edit(text, &[(key, set)])?;
+        edit(text, &[(key, Edit::Remove)])?;
     }
     edit(text, &edits).map(drop)
 }
@@ -670,6 +673,10 @@ mod tests {
             check_editable("TOKEN=1\nOTHER=2\n", &[KEY, "OTHER"]),
             Ok(())
         );
+        // Without it, npm dotenv takes the line before and the line behind for one assignment.
+        let between = check_editable("A\nTOKEN=1\n=<you>b=c\n", &[KEY]);
+        let between = between.map_err(|error| (error.line, error.problem));
+        assert_eq!(between, Err((2, Disputed)));
     }
 
     #[test]
