@@ -19,6 +19,9 @@ pub fn between_tries(failures: u8, retry_after: Option<Duration>, jitter: f64) -
     retry_after.unwrap_or_default().max(jittered)
 }
 
+/// What [`between_climbs`] never exceeds, in milliseconds.
+pub const LONGEST_PAUSE_MILLIS: i64 = 23 * 60 * 1000;
+
 /// The wait before a long-lived process climbs again after `failures` climbs that came to nothing:
 /// from half a minute, doubling, to at most a quarter of an hour, ± 50 %. It never stops for ever.
 #[must_use]

@@ -6,7 +6,8 @@
 //! 1. A refresh token that was exchanged is not presented again, unless what it was exchanged for
 //!    never reached the disk, and whatever else would have given a token was asked first.
 //! 2. No two runs have a refresh of one grant in flight.
-//! 3. A token is used only when the refresh token that came with it is, or was, safe on the disk.
+//! 3. A token is used only when the refresh token that came with it is, or was, safe on the disk, as
+//!    long as the disk makes safe what it is asked to.
 //! 4. A run that says that the token works is right.
 //! 5. A run asks for a human if, and only if, no credential works and nobody else could help.
 //! 6. A run sends a bounded number of requests.
@@ -266,6 +267,7 @@ impl Judge {
     pub(crate) fn used(&mut self, door: usize, bearer: &str) {
         if let Some(refresh) = self.came_with.get(bearer)
             && !self.witness.has_held(refresh)
+            && self.witness.takes_changes()
         {
             self.violation(
                 door,

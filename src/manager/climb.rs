@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::files::Files;
+use super::files::{self, Files};
 use super::flag;
 use super::integration;
 use super::repair;
@@ -433,7 +433,12 @@ impl<'r, 'a> Climb<'r, 'a> {
         if self.intent == Some(rung) {
             return Ok(());
         }
-        let intent = self.held.tokens.intent(rung.name(), self.run.clock.now());
+        let name = if self.doubtful {
+            files::IN_DOUBT
+        } else {
+            rung.name()
+        };
+        let intent = self.held.tokens.intent(name, self.run.clock.now());
         lock.record_intent(&intent).map_err(End::CannotSave)?;
         self.intent = Some(rung);
         Ok(())

@@ -17,11 +17,14 @@ use crate::lifetime::Life;
 use crate::store::dotenv_text::{self, DotenvError};
 use crate::store::json_text;
 use crate::store::{
-    self, Credential, OpenIntent, Place, Record, Replacement, State, StoreError, StoreLock,
+    self, Credential, Intent, OpenIntent, Place, Record, Replacement, State, StoreError, StoreLock,
     StoredTokens,
 };
 use crate::token::{AccessToken, Fingerprint, Issued, RefreshToken};
 use crate::webex::Connection;
+
+/// What stands for the rung in an intent while the service app's refresh token is in doubt.
+pub(super) const IN_DOUBT: &str = "in_doubt";
 
 /// How many bytes a file may grow by when tokens go in: far more than Webex's ever take.
 const ROOM_TO_GROW: usize = 16 * 1024;
@@ -320,7 +323,7 @@ impl Files {
     /// Who ended before an answer was saved, if this intent is about the pair that is stored.
     pub(super) fn who_lost(&self, intent: &OpenIntent) -> Option<String> {
         match intent {
-            OpenIntent::Known(intent) if !self.tokens.are_those_of(intent) => None,
+            OpenIntent::Known(intent) if !self.is_about_these(intent) => None,
             OpenIntent::Known(intent) => Some(format!(
                 "an earlier run (process {}, {}) ended before its answer was saved",
                 intent.pid, intent.at
@@ -328,6 +331,17 @@ impl Files {
             OpenIntent::Unreadable => {
                 Some("an earlier run ended before its answer was saved".to_owned())
             }
+        }
+    }
+
+    /// Whether the intent is about the pair that is stored. What was in doubt before that run stays so
+    /// with another access token: a mint may bring no refresh token.
+    fn is_about_these(&self, intent: &Intent) -> bool {
+        if intent.rung == IN_DOUBT {
+            let refresh_token = self.tokens.refresh_token.as_ref();
+            refresh_token.map(RefreshToken::fingerprint) == intent.refresh_token
+        } else {
+            self.tokens.are_those_of(intent)
         }
     }
 

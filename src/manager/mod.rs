@@ -248,7 +248,7 @@ impl TokenManager {
         match &*current {
             Some(token) if now < token.due_at => return Ok(TokenGuard(current)),
             Some(token) if now < token.expires_at => {
-                if now >= self.0.not_before.load(Ordering::Relaxed) {
+                if !self.0.is_too_early(now) {
                     self.launch_in_background();
                 }
                 return Ok(TokenGuard(current));
@@ -534,11 +534,19 @@ impl Shared {
         }
     }
 
+    /// Whether the pause after a climb that came to nothing is still on. A clock that was set back
+    /// does not prolong it.
+    fn is_too_early(&self, now: i64) -> bool {
+        let not_before = self.not_before.load(Ordering::Relaxed);
+        (now..=now.saturating_add(backoff::LONGEST_PAUSE_MILLIS)).contains(&not_before)
+            && now < not_before
+    }
+
     /// What `.env` holds; `None` where it is not the time to look: a human's change matters only
     /// while it is too early for the next climb, and is seen within a second.
     fn look_at_env(&self) -> Option<Stored> {
         let now = self.clock.now_millis();
-        if now >= self.not_before.load(Ordering::Relaxed) {
+        if !self.is_too_early(now) {
             return None;
         }
         let before = self.looked_at.load(Ordering::Relaxed);
@@ -559,7 +567,7 @@ impl Shared {
         let current = self.current.load();
         if let Some(current) = &*current
             && now < current.expires_at
-            && (now < current.due_at || now < self.not_before.load(Ordering::Relaxed))
+            && (now < current.due_at || self.is_too_early(now))
         {
             return Some(Ok(Report::served(current.token.clone())));
         }
@@ -569,8 +577,7 @@ impl Shared {
         {
             return None;
         }
-        let too_early = now < self.not_before.load(Ordering::Relaxed);
-        too_early.then(|| Err(failure.error.clone()))
+        self.is_too_early(now).then(|| Err(failure.error.clone()))
     }
 
     /// Counts a climb, and sets the time before which no other starts by itself.
