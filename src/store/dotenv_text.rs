@@ -114,14 +114,15 @@ pub fn check(text: &str) -> Result<(), DotenvError> {
 ///
 /// A quote is not closed, or readers disagree on where one of the keys is assigned.
 pub fn check_editable(text: &str, keys: &[&str]) -> Result<(), DotenvError> {
+    let original = Original::of(text)?;
     let edits: Vec<_> = keys.iter().map(|&key| (key, Edit::Set("x"))).collect();
     // Two on one line can be set together, as neither is what must stay, and not one by one. And
     // where a line is taken out, those around it may mean something together.
     for &(key, set) in &edits {
-        edit(text, &[(key, set)])?;
-        edit(text, &[(key, Edit::Remove)])?;
+        original.edited(&[(key, set)])?;
+        original.edited(&[(key, Edit::Remove)])?;
     }
-    edit(text, &edits).map(drop)
+    original.edited(&edits).map(drop)
 }
 
 /// The value of the last assignment of `key`, as dotenvy reads it.
@@ -173,20 +174,45 @@ pub fn line_of(text: &str, key: &str) -> Option<usize> {
 /// A quote is not closed; readers disagree on where one of the keys is assigned; no notation carries
 /// a new value; or the result would change what some reader reads elsewhere.
 pub fn edit(text: &str, edits: &[(&str, Edit<'_>)]) -> Result<String, DotenvError> {
-    check(text)?;
-    let mut edited = text.to_owned();
-    for &(key, edit) in edits {
-        edited = match edit {
-            Edit::Set(value) => set(&edited, key, value)?,
-            Edit::Remove => remove(&edited, key)?,
-        };
-    }
-    verify(text, &edited, edits)?;
-    Ok(edited)
+    Original::of(text)?.edited(edits)
 }
 
-fn set(text: &str, key: &str, value: &str) -> Result<String, DotenvError> {
-    let assignments = assignments(text, key)?;
+/// A text to be edited, read once however many edits are tried on it.
+struct Original<'a> {
+    views: Views<'a>,
+    /// What dotenvy reads, substitution taken out of it: `${KEY}` in the value of another key is
+    /// there to follow ours.
+    values: Vec<(String, String)>,
+}
+
+impl<'a> Original<'a> {
+    fn of(text: &'a str) -> Result<Self, DotenvError> {
+        check(text)?;
+        Ok(Self {
+            views: Views::of(text),
+            values: decoded_without_substitution(text),
+        })
+    }
+
+    fn edited(&self, edits: &[(&str, Edit<'_>)]) -> Result<String, DotenvError> {
+        let mut edited = None;
+        for &(key, edit) in edits {
+            let before: Option<Views<'_>> = edited.as_deref().map(Views::of);
+            let before = before.as_ref().unwrap_or(&self.views);
+            edited = Some(match edit {
+                Edit::Set(value) => set(before, key, value)?,
+                Edit::Remove => remove(before, key)?,
+            });
+        }
+        let edited = edited.unwrap_or_else(|| self.views.text.to_owned());
+        self.verify(&edited, edits)?;
+        Ok(edited)
+    }
+}
+
+fn set(before: &Views<'_>, key: &str, value: &str) -> Result<String, DotenvError> {
+    let text = before.text;
+    let assignments = assignments(before, key)?;
     if assignments.is_empty() {
         return append(text, key, value);
     }
@@ -219,8 +245,9 @@ fn append(text: &str, key: &str, value: &str) -> Result<String, DotenvError> {
     Ok(format!("{text}{before}{key}={notation}{comment}{after}"))
 }
 
-fn remove(text: &str, key: &str) -> Result<String, DotenvError> {
-    let assignments = assignments(text, key)?;
+fn remove(before: &Views<'_>, key: &str) -> Result<String, DotenvError> {
+    let text = before.text;
+    let assignments = assignments(before, key)?;
     let mut edited = String::with_capacity(text.len());
     let mut copied = 0;
     for assignment in &assignments {
@@ -282,9 +309,9 @@ impl Assignment {
     }
 }
 
-fn assignments(text: &str, key: &str) -> Result<Vec<Assignment>, DotenvError> {
-    let sites = Views::of(text).agreed(key);
-    let sites = sites.map_err(|at| {
+fn assignments(views: &Views<'_>, key: &str) -> Result<Vec<Assignment>, DotenvError> {
+    let text = views.text;
+    let sites = views.agreed(key).map_err(|at| {
         let is_marked = readers::body_start(text) > 0 && line_at(text, at) == 1;
         let problem = if is_marked {
             DotenvProblem::Marked
@@ -414,46 +441,47 @@ fn names(text: &str, key: &str) -> bool {
     })
 }
 
-/// Makes sure that every reader sees the edits, and nothing else that is new to it.
-fn verify(before: &str, after: &str, edits: &[(&str, Edit<'_>)]) -> Result<(), DotenvError> {
-    check(after)?;
-    let keys: Vec<_> = edits.iter().map(|&(key, _)| key).collect();
-    let (seen_before, seen_after) = (Views::of(before), Views::of(after));
-    for &(key, _) in edits {
-        let last = edits.iter().rev().find(|(other, _)| *other == key);
-        let is_done = match (seen_after.agreed(key), last) {
-            (Ok(sites), Some((_, Edit::Set(value)))) => {
-                !sites.is_empty() && reads(after, sites.len(), key, value)
+impl Original<'_> {
+    /// Makes sure that every reader sees the edits, and nothing else that is new to it.
+    fn verify(&self, after: &str, edits: &[(&str, Edit<'_>)]) -> Result<(), DotenvError> {
+        check(after)?;
+        let keys: Vec<_> = edits.iter().map(|&(key, _)| key).collect();
+        let (before, seen) = (&self.views, Views::of(after));
+        let read = decoded(after);
+        for &(key, _) in edits {
+            let last = edits.iter().rev().find(|(other, _)| *other == key);
+            let is_done = match (seen.agreed(key), last) {
+                (Ok(sites), Some((_, Edit::Set(value)))) => {
+                    !sites.is_empty() && reads(&read, sites.len(), key, value)
+                }
+                (Ok(sites), _) => sites.is_empty(),
+                (Err(_), _) => false,
+            };
+            if !is_done {
+                return Err(disputed_edit(before.text, key));
             }
-            (Ok(sites), _) => sites.is_empty(),
-            (Err(_), _) => false,
-        };
-        if !is_done {
-            return Err(disputed_edit(before, key));
         }
-    }
-    let others_before = seen_before.others(&keys);
-    let others_after = seen_after.others(&keys);
-    let is_shell_whole = seen_before.shell.reach == Reach::All;
-    let [.., shell_before] = &others_before;
-    let [.., shell_after] = &others_after;
-    let is_kept = others_before[..3] == others_after[..3]
-        && shell_after.starts_with(shell_before)
-        && (!is_shell_whole || shell_after.len() == shell_before.len())
-        && decoded_others(before, &keys) == decoded_others(after, &keys);
-    match edits.first() {
-        Some((key, _)) if !is_kept => Err(disputed_edit(before, key)),
-        _ => Ok(()),
+        let (others_before, others_after) = (before.others(&keys), seen.others(&keys));
+        let is_shell_whole = before.shell.reach == Reach::All;
+        let [.., shell_before] = &others_before;
+        let [.., shell_after] = &others_after;
+        let is_kept = others_before[..3] == others_after[..3]
+            && shell_after.starts_with(shell_before)
+            && (!is_shell_whole || shell_after.len() == shell_before.len())
+            && without(&self.values, &keys)
+                .eq(without(&decoded_without_substitution(after), &keys));
+        match edits.first() {
+            Some((key, _)) if !is_kept => Err(disputed_edit(before.text, key)),
+            _ => Ok(()),
+        }
     }
 }
 
-/// Whether dotenvy reads `key` so many times, and always as `value`.
-fn reads(text: &str, times: usize, key: &str, value: &str) -> bool {
-    let assignments = decoded(text).into_iter().flatten();
-    let values: Vec<_> = assignments
-        .filter_map(|(found, value)| (found == key).then_some(value))
-        .collect();
-    values.len() == times && values.iter().all(|found| found == value)
+/// Whether dotenvy has read `key` so many times, and always as `value`.
+fn reads(read: &[Option<(String, String)>], times: usize, key: &str, value: &str) -> bool {
+    let of_key = read.iter().flatten().filter(|(found, _)| found == key);
+    let is_value = of_key.clone().all(|(_, found)| found == value);
+    is_value && of_key.count() == times
 }
 
 fn disputed_edit(text: &str, key: &str) -> DotenvError {
@@ -464,13 +492,18 @@ fn disputed_edit(text: &str, key: &str) -> DotenvError {
     }
 }
 
-/// What dotenvy reads of other keys. Substitution is taken out of it: `${KEY}` in the value of
-/// another key is there to follow ours.
-fn decoded_others(text: &str, keys: &[&str]) -> Vec<(String, String)> {
-    let assignments = decoded(&text.replace('$', "_")).into_iter().flatten();
-    assignments
-        .filter(|(key, _)| !keys.contains(&key.as_str()))
-        .collect()
+fn decoded_without_substitution(text: &str) -> Vec<(String, String)> {
+    let read = decoded(&text.replace('$', "_")).into_iter();
+    read.flatten().collect()
+}
+
+/// What was read of other keys.
+fn without<'v>(
+    values: &'v [(String, String)],
+    keys: &[&str],
+) -> impl Iterator<Item = &'v (String, String)> {
+    let is_other = |(key, _): &&(String, String)| !keys.contains(&key.as_str());
+    values.iter().filter(is_other)
 }
 
 /// What dotenvy reads, assignment by assignment, with nothing where it cannot.

@@ -20,14 +20,16 @@ struct Piece<'a> {
 /// Panics unless `after` is `before` with these edits, to every reader and in every byte.
 pub(crate) fn assert_edited(before: &str, after: &str, edits: &[(&str, Edit<'_>)]) {
     let keys: Vec<_> = edits.iter().map(|&(key, _)| key).collect();
-    assert_read_by_all(after, edits);
-    assert_others_kept(before, after, &keys);
+    let (old, new) = (Views::of(before), Views::of(after));
+    assert_read_by_all(&new, edits);
+    assert_others_kept(&old, &new, &keys);
     assert_bytes_kept(before, after, edits);
 }
 
-fn assert_read_by_all(text: &str, edits: &[(&str, Edit<'_>)]) {
-    let views = Views::of(text);
+fn assert_read_by_all(views: &Views<'_>, edits: &[(&str, Edit<'_>)]) {
+    let text = views.text;
     let by_shell = &views.shell.sites;
+    let by_dotenvy = decoded(text);
     for &(key, edit) in edits {
         let sees = |sites: &[readers::Site]| -> Vec<(usize, usize)> {
             let of_key = sites.iter().filter(|site| text[site.key.clone()] == *key);
@@ -56,7 +58,7 @@ fn assert_read_by_all(text: &str, edits: &[(&str, Edit<'_>)]) {
             let stands = &text[start..end + line_ending];
             assert_eq!(as_bash(stands), expected, "{key}: bash");
         }
-        let by_dotenvy = decoded(text).into_iter().flatten();
+        let by_dotenvy = by_dotenvy.iter().flatten();
         let mut by_dotenvy = by_dotenvy.filter(|(found, _)| found == key);
         assert!(
             by_dotenvy.all(|(_, found)| found == value),
@@ -65,8 +67,7 @@ fn assert_read_by_all(text: &str, edits: &[(&str, Edit<'_>)]) {
     }
 }
 
-fn assert_others_kept(before: &str, after: &str, keys: &[&str]) {
-    let (old, new) = (Views::of(before), Views::of(after));
+fn assert_others_kept(old: &Views<'_>, new: &Views<'_>, keys: &[&str]) {
     let (was, is) = (old.others(keys), new.others(keys));
     for (reader, name) in ["dotenvy", "python-dotenv", "npm dotenv"]
         .iter()
@@ -79,13 +80,13 @@ fn assert_others_kept(before: &str, after: &str, keys: &[&str]) {
         assert_eq!(was[3], is[3], "other keys: bash");
     }
     // Where nothing is substituted, no other value follows ours.
-    if !before.contains('$') {
+    if !old.text.contains('$') {
         let others = |text: &str| {
             let all = decoded(text).into_iter().flatten();
             all.filter(|(key, _)| !keys.contains(&key.as_str()))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(others(before), others(after), "other values: dotenvy");
+        assert_eq!(others(old.text), others(new.text), "other values: dotenvy");
     }
 }
 
