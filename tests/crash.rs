@@ -24,6 +24,8 @@ use support::{DATA_SOURCES, REFRESH_TOKEN, SETUP_OAUTH, Shows, Story, Told};
 const LOST: &str = "answers lost and told of";
 /// Counted: deaths between the two saves of rung 3.
 const BETWEEN: &str = "between the saves of both files";
+/// Counted: deaths between the save of a climb and that of what keeps the integration alive.
+const BETWEEN_RENEWED: &str = "between the climb and the save of the renewal";
 /// Counted: consents that somebody has to give once more.
 const CONSENTS: &str = "consents to be given again";
 /// Counted: deaths after a change and before its line in the log.
@@ -54,6 +56,14 @@ const THROUGH_THE_INTEGRATION: Tale = Tale {
     name: "refresh_token through the integration",
     begin: Scene::with_the_integration,
     counts: &[LOST, BETWEEN, RESCUED],
+    ..WITH_ANOTHER_RUNG
+};
+
+const KEEPING_ALIVE: Tale = Tale {
+    name: "refresh_token keeping the integration alive",
+    begin: Scene::with_an_integration_long_unused,
+    judge: what_was_to_live_lives_or_is_lost_aloud,
+    counts: &[LOST, BETWEEN_RENEWED, RESCUED],
     ..WITH_ANOTHER_RUNG
 };
 
@@ -135,6 +145,7 @@ fn a_kill_comes_before_its_call() {
 fn what_is_issued_is_safe_before_anything_else_is_asked() {
     WITH_ANOTHER_RUNG.keeps_the_order();
     THROUGH_THE_INTEGRATION.keeps_the_order();
+    KEEPING_ALIVE.keeps_the_order();
 }
 
 #[test]
@@ -165,6 +176,16 @@ fn a_climb_through_the_integration_survives_a_kill_at_every_call() {
 #[test]
 fn a_climb_through_the_integration_survives_every_refusal_of_the_disk() {
     THROUGH_THE_INTEGRATION.is_refused_each_change();
+}
+
+#[test]
+fn keeping_the_integration_alive_survives_a_kill_at_every_call() {
+    KEEPING_ALIVE.is_killed_at_each_call();
+}
+
+#[test]
+fn keeping_the_integration_alive_survives_every_refusal_of_the_disk() {
+    KEEPING_ALIVE.is_refused_each_change();
 }
 
 #[test]
@@ -230,6 +251,48 @@ fn a_climb_is_taken_up(scene: &Scene, texts: &Texts, ending: &Ending) -> Vec<&'s
     ])
 }
 
+/// After a climb that was cut off while it kept the integration alive, the next run has a token that
+/// works and says what was lost; a climb after that leaves what is lost alone, and keeps alive what
+/// is not.
+fn what_was_to_live_lives_or_is_lost_aloud(
+    scene: &Scene,
+    texts: &Texts,
+    ending: &Ending,
+) -> Vec<&'static str> {
+    let story = &scene.story;
+    let left = scene.left(texts);
+    if ending.cause != Cause::Killed {
+        if left.lost_renewal {
+            // There is a token, and so it is no failure; but it is told.
+            assert_eq!(ending.cause, Cause::FailedAlways, "a token is lost");
+            ending.told.exits(0).says("can be saved nowhere");
+        } else {
+            ends_well_or_with_the_disk(ending, left.is_lost());
+        }
+    }
+    assert_eq!(story.sandbox.counts().reused_refresh_tokens, 0);
+    let next = story.refresh_token(&["--json"]);
+    let is_lost = takes_up(scene, &left, ending.cause, &next);
+    next.exits(0);
+    scene.is_tidy();
+
+    let climb = story.refresh_token(&["--json", "--force"]);
+    climb.exits(0);
+    let now = scene.left(texts);
+    assert!(story.sandbox.is_live(&now.service_app.access_token));
+    assert_eq!(now.lost_renewal, left.lost_renewal);
+    if left.lost_renewal {
+        climb.says("ended before the integration's answer was saved");
+    }
+    assert_eq!(story.sandbox.counts().reused_refresh_tokens, 0);
+    let is_between = left.service_app != scene.service_app && left.integration == scene.integration;
+    counted([
+        (LOST, is_lost),
+        (BETWEEN_RENEWED, is_between),
+        (RESCUED, left.rescues > 0),
+    ])
+}
+
 /// A token that was issued is in a file, unless no file could be written, which is told.
 fn ends_well_or_with_the_disk(ending: &Ending, is_lost: bool) {
     let code = ending.told.code;
@@ -252,7 +315,7 @@ fn takes_up(scene: &Scene, left: &Left, cause: Cause, next: &Told) -> bool {
         next.says("ended before the integration's answer was saved");
     }
     let reused = sandbox.counts().reused_refresh_tokens;
-    if left.lost_grant && !scene.has_another_rung() || left.lost_renewal {
+    if (left.lost_grant || left.lost_renewal) && !scene.has_another_rung(left) {
         // There was nothing else to try, and the doubtful one was tried last.
         let json = next.exits(77).outcome("reauthorization_required");
         assert!(json["remedy"].is_string(), "{json:#}");

@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -586,6 +587,71 @@ fn a_list_without_ids_says_what_is_missing() {
         .exits(1)
         .says("2 failed")
         .says("does not tell its id");
+}
+
+#[test]
+fn a_climb_in_flight_is_saved_when_the_run_is_told_to_stop() {
+    let story = Story::with_hand(Hand::REFRESH_TOKEN);
+    let gate = story.sandbox.gate(Endpoint::ServiceAppRefresh);
+    let mut run = support::Run::of(
+        &story,
+        story
+            .command(support::DATA_SOURCES)
+            .args(["extend", "--all"]),
+    );
+    gate.wait_for_request();
+    run.stop(rustix::process::Signal::TERM);
+    gate.release();
+
+    run.finish(&story).exits(143);
+
+    assert!(story.sandbox.is_live(&story.access_token()));
+}
+
+#[test]
+fn a_climb_is_not_held_up_by_whoever_does_not_read() {
+    let story = story();
+    let before = story.access_token();
+    let ids = story.due(2);
+    let (mut answer, full) = std::io::pipe().expect("a pipe");
+    let filling = {
+        let mut full = full.try_clone().expect("a pipe");
+        std::thread::spawn(move || full.write_all(&[b'\n'; 1 << 20]))
+    };
+    let climb = story.sandbox.gate(Endpoint::ServiceAppRefresh);
+    let update = story.sandbox.gate(Endpoint::UpdateDataSource);
+    let read = story.sandbox.gate(Endpoint::ReadDataSource);
+    let child = story
+        .command(support::DATA_SOURCES)
+        .args(["extend", "--all"])
+        .stdout(full)
+        .spawn()
+        .expect("it starts");
+    // One is extended while the token is renewed that the other was refused with.
+    read.wait_for_requests(2);
+    read.release_one();
+    update.wait_for_request();
+    story
+        .sandbox
+        .script(Endpoint::ReadDataSource, [Fault::status(401)]);
+    read.release();
+    climb.wait_for_request();
+    let validation = story.sandbox.gate(Endpoint::DataSources);
+    update.release();
+    while !story.exists("data-sources.log") || story.read("data-sources.log").is_empty() {
+        std::thread::yield_now();
+    }
+
+    climb.release();
+    validation.wait_for_request();
+
+    assert_ne!(story.access_token(), before);
+    validation.release();
+    let mut told = String::new();
+    answer.read_to_string(&mut told).expect("UTF-8");
+    filling.join().expect("no panic").expect("all is read");
+    story.finish(child).exits(0);
+    assert!(ids.iter().all(|id| told.contains(id)), "{}", told.trim());
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! [`TokenManager`], the only place that joins the files and the wire.
 //!
 //! Every program of ours is a thin layer over this module: `refresh_token` over `refresh`,
-//! `check_token` over `status`, a long-lived program over [`TokenManager`]. The manager runs each
-//! climb on a thread of its own, with a runtime of its own: a caller that is cancelled, or whose
-//! runtime ends, loses nothing, and blocking file calls block nobody.
+//! `check_token` over `status`, a long-lived program over [`TokenManager`]. Unless told otherwise the
+//! manager runs each climb on a thread of its own, with a runtime of its own: a caller that is
+//! cancelled, or whose runtime ends, loses nothing, and blocking file calls block nobody.
 
 mod authorize;
 mod climb;
@@ -16,13 +16,13 @@ mod plan;
 mod repair;
 mod report;
 mod run;
+mod runner;
 mod save;
 mod status;
 mod verdict;
 
 use std::fmt;
 use std::ops::Deref;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -40,6 +40,8 @@ pub use plan::{Plan, RungPlan, plan};
 pub(crate) use report::Brought;
 pub use report::{Attempt, Report, RunOutcome, Step, TokenError};
 pub use run::{Need, refresh};
+pub use runner::{Runner, Work};
+pub(crate) use runner::{on_a_thread, on_this_runtime};
 pub(crate) use status::status;
 pub use status::{CredentialState, CredentialStatus, Probe, Status, StatusOutcome};
 
@@ -85,12 +87,6 @@ const LOOKS_ARE_APART: u64 = 1000;
 /// ```
 #[derive(Clone)]
 pub struct TokenManager(Arc<Shared>);
-
-/// A climb, or a question, that is to be driven to its end.
-pub type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Drives [`Work`] to its end, whatever becomes of the caller that it is for. It must not wait.
-pub type Runner = Arc<dyn Fn(Work) + Send + Sync>;
 
 struct Shared {
     sources: Sources,
@@ -193,8 +189,7 @@ impl TokenManager {
     /// The same on another clock.
     #[must_use]
     pub fn with_clock(sources: Sources, clock: Clock) -> Self {
-        let bounds = Limits::starting_now(Duration::MAX, Limits::DEFAULT, Stop::never());
-        Self::bounded(sources, clock, bounds)
+        Self::with_runner(sources, clock, on_a_thread())
     }
 
     /// The same on another clock, with `runner` in place of a thread for each climb. Climbs make
@@ -202,15 +197,11 @@ impl TokenManager {
     #[must_use]
     pub fn with_runner(sources: Sources, clock: Clock, runner: Runner) -> Self {
         let bounds = Limits::starting_now(Duration::MAX, Limits::DEFAULT, Stop::never());
-        Self::assembled(sources, clock, runner, bounds)
+        Self::bounded(sources, clock, runner, bounds)
     }
 
     /// The same within the limits of a run, in which each climb has a minute as always.
-    pub(crate) fn bounded(sources: Sources, clock: Clock, bounds: Limits) -> Self {
-        Self::assembled(sources, clock, Arc::new(on_a_thread), bounds)
-    }
-
-    fn assembled(sources: Sources, clock: Clock, runner: Runner, bounds: Limits) -> Self {
+    pub(crate) fn bounded(sources: Sources, clock: Clock, runner: Runner, bounds: Limits) -> Self {
         Self(Arc::new(Shared {
             sources,
             clock,
@@ -369,6 +360,11 @@ impl TokenManager {
     #[must_use]
     pub fn landings(&self) -> watch::Receiver<Option<Arc<Report>>> {
         self.0.landed.subscribe()
+    }
+
+    /// Whether a climb is under way.
+    pub(crate) fn is_climbing(&self) -> bool {
+        self.0.climbs().under_way.is_some()
     }
 
     /// Resolves when no climb is under way, as it is to be before the process ends: what a climb has
@@ -699,22 +695,5 @@ impl Drop for Runway {
         });
         drop(climbs);
         self.shared.announce(&Err(error));
-    }
-}
-
-/// Runs `work` to its end on a thread of its own.
-fn on_a_thread(work: Work) {
-    let run = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        match runtime {
-            Ok(runtime) => runtime.block_on(work),
-            Err(error) => tracing::error!(%error, "no runtime for a climb"),
-        }
-    };
-    let thread = std::thread::Builder::new().name("webex-tokens".to_owned());
-    if let Err(error) = thread.spawn(run) {
-        tracing::error!(%error, "no thread for a climb");
     }
 }

@@ -85,11 +85,10 @@ impl Tale {
             injections: vec![Injection::kill_at(call)],
             name: format!("{} {}", call.name, call.nth),
         });
-        let within_reach = (0..calls.len()).filter(|index| is_within_reach(&calls, *index));
         self.prove(
             "kills",
             "killed",
-            within_reach.count(),
+            calls.len(),
             kills.collect(),
             self.side_by_side,
         );
@@ -101,8 +100,7 @@ impl Tale {
         let save = calls.iter().position(is_save).unwrap_or(calls.len());
         let spends = calls[..save].iter().rposition(Call::is_request);
         let mut cases = Vec::new();
-        let changes = |index: &usize| calls[*index].changes && is_within_reach(&calls, *index);
-        for index in (0..calls.len()).filter(changes) {
+        for index in (0..calls.len()).filter(|index| calls[*index].changes) {
             let call = &calls[index];
             for (number, error) in ERRORS.into_iter().enumerate() {
                 // Part of it: another error for each call in turn.
@@ -219,6 +217,15 @@ impl Tale {
         let scene = (self.begin)();
         let (told, calls) = self.told(&scene, &[], None);
         told.exits(0);
+        let hidden: Vec<_> = (0..calls.len())
+            .filter(|index| !is_within_reach(&calls, *index))
+            .map(|index| &calls[index])
+            .collect();
+        assert!(
+            hidden.is_empty(),
+            "{}: out of strace's reach: {hidden:#?}",
+            self.name
+        );
         Some(calls)
     }
 
@@ -238,7 +245,7 @@ impl Tale {
         };
         let chosen = calls.iter().enumerate();
         chosen
-            .filter(|(index, _)| is_chosen(*index) && is_within_reach(calls, *index))
+            .filter(|(index, _)| is_chosen(*index))
             .map(|(_, call)| call)
             .collect()
     }

@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use webex_sandbox::{Policy, Reuse, Sandbox};
 
@@ -86,6 +87,33 @@ impl Scene {
             integration: Is::Live,
             ..Hand::default()
         })
+    }
+
+    /// The same as with the refresh token alone, and an integration that nobody has used for so long
+    /// that the next climb renews it, to keep it alive.
+    pub(crate) fn with_an_integration_long_unused() -> Self {
+        let mut scene = Self::of(Hand {
+            refresh_token: Is::Live,
+            integration: Is::Live,
+            ..Hand::default()
+        });
+        let story = &scene.story;
+        // A climb notes when it has first seen the integration.
+        story.refresh_token(&[]).exits(0);
+        let long_ago = Timestamp::try_from(story.sandbox.now()).expect("in range")
+            - SignedDuration::from_hours(24 * 31);
+        story.edit_state(|state| {
+            let seen = &mut state["credentials"]["integration_refresh_token"]["first_seen"];
+            assert!(seen.is_string(), "{seen}");
+            *seen = long_ago.to_string().into();
+        });
+        scene.service_app = Pair {
+            access_token: story.access_token(),
+            refresh_token: story.refresh_token_in_env(),
+        };
+        story.sandbox.revoke(&scene.service_app.access_token);
+        story.forget_requests();
+        scene
     }
 
     /// Everything is alive.
@@ -207,9 +235,11 @@ impl Left {
 }
 
 impl Scene {
-    /// Whether a personal access token could be minted with.
-    pub(crate) fn has_another_rung(&self) -> bool {
+    /// Whether something could still give a token, after what was lost.
+    pub(crate) fn has_another_rung(&self, left: &Left) -> bool {
         self.hand.personal_access_token == Is::Live
+            || self.hand.refresh_token == Is::Live && !left.lost_grant
+            || self.hand.integration == Is::Live && !left.lost_renewal
     }
 
     /// Reads what there is and checks that nothing but our tokens has changed.

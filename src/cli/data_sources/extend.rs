@@ -1,5 +1,6 @@
 //! `extend`: a line or a progress bar while it goes on, and a summary.
 
+use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -32,14 +33,20 @@ impl Session<'_> {
         };
         let now = changes.sources().calls().clock().now();
         let mut teller = Teller::new(self, arguments.all, now);
-        let tally = extend::extend(&changes, &order, |event| teller.hear(event)).await?;
-        teller.finish(&tally)
+        let tally = extend::extend(&changes, &order, |event| teller.hear(event)).await;
+        self.manager.landed().await;
+        teller.finish(&tally?)
     }
 }
 
 /// Tells what becomes of each, on the terminal or for a program.
+///
+/// Who reads it may keep the program waiting for as long as they like. A climb is driven by the same
+/// thread, and what it was issued has to be saved: so nothing is said before it has landed.
 struct Teller<'a> {
     session: &'a Session<'a>,
+    /// What happened during a climb.
+    untold: VecDeque<Event>,
     bar: Option<ProgressBar>,
     /// Whether those that went well are too many to tell of each.
     is_brief: bool,
@@ -88,6 +95,7 @@ impl<'a> Teller<'a> {
         tty::erase_note();
         Self {
             session,
+            untold: VecDeque::new(),
             bar: has_bar.then(bar),
             is_brief: has_bar && are_all,
             now,
@@ -97,6 +105,19 @@ impl<'a> Teller<'a> {
     }
 
     fn hear(&mut self, event: Event) {
+        self.untold.push_back(event);
+        if !self.session.manager.is_climbing() {
+            self.catch_up();
+        }
+    }
+
+    fn catch_up(&mut self) {
+        while let Some(event) = self.untold.pop_front() {
+            self.take(event);
+        }
+    }
+
+    fn take(&mut self, event: Event) {
         match event {
             Event::Planned { due } => {
                 self.bar = self.bar.take().filter(|_| due > 0);
@@ -145,7 +166,8 @@ impl<'a> Teller<'a> {
         }
     }
 
-    fn finish(self, tally: &Tally) -> Ended {
+    fn finish(mut self, tally: &Tally) -> Ended {
+        self.catch_up();
         let terminal = self.session.terminal;
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

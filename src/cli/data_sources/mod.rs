@@ -34,7 +34,7 @@ use super::{Terminal, complain, runtime, signals, terminal as tty, unsigned, wri
 use crate::authorized::AuthorizedClient;
 use crate::clock::Clock;
 use crate::config::Sources;
-use crate::manager::{Limits, Stop, TokenManager};
+use crate::manager::{self, Limits, Stop, TokenManager};
 use crate::remedy::ExitStatus;
 use crate::sources::{Changes, DataSources};
 
@@ -87,12 +87,19 @@ impl<'a> Session<'a> {
             .as_ref()
             .map_or(SignedDuration::MAX, Command::deadline);
         let bounds = limits(deadline, stop.clone());
+        let runner = match arguments.command {
+            // It is silent while a climb is under way, so that nobody holds that up, and one thread
+            // does for all: strace can then cut it off at any call of the system.
+            Some(Command::Extend(_)) => manager::on_this_runtime(),
+            // These wait for who reads what they say, or for a person.
+            _ => manager::on_a_thread(),
+        };
         Self {
             arguments,
             files,
             terminal,
             stop,
-            manager: TokenManager::bounded(files.clone(), Clock::System, bounds),
+            manager: TokenManager::bounded(files.clone(), Clock::System, runner, bounds),
             calls: OnceCell::new(),
         }
     }
