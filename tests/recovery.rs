@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use support::disk::{self, Namespace};
 use support::{
-    ACCESS_TOKEN_KEY, FLAG_KEY, Hand, Is, REFRESH_TOKEN, REFRESH_TOKEN_KEY, Run, Story, Told,
+    ACCESS_TOKEN_KEY, DATA_SOURCES, FLAG_KEY, Hand, Is, REFRESH_TOKEN, REFRESH_TOKEN_KEY, Run,
+    Story, Told,
 };
 use webex_sandbox::{Endpoint, Fault, IssuedTokens, Policy, Position, Reuse, Sandbox};
 use webex_tokens::token::Fingerprint;
@@ -749,6 +750,34 @@ fn whichever_program_climbs_next_tells_of_a_lost_answer() {
         told.exits(0).says("ended before its answer was saved");
         assert_eq!(story.sandbox.counts().reused_refresh_tokens, 0);
     }
+}
+
+#[test]
+fn a_lost_answer_is_told_of_however_many_climbs_a_program_makes() {
+    let (story, _) = refused();
+    let pat = story.sandbox.issue_personal_access_token();
+    story.configured_with(Some(&pat), None);
+    for id in story.sandbox.seed_data_sources(1) {
+        story.sandbox.age_data_source(&id, Duration::from_hours(13));
+    }
+    let grant = Endpoint::ServiceAppRefresh;
+    let grant = story.sandbox.gate_at(grant, Position::BeforeAnswering);
+    let run = Run::start(&story, &[]);
+    grant.wait_for_request();
+    run.kill();
+    grant.release();
+    let update = story.sandbox.gate(Endpoint::UpdateDataSource);
+    let mut command = story.command(DATA_SOURCES);
+    let extend = story.start(command.args(["extend", "--all"]));
+    update.wait_for_request();
+    story.sandbox.revoke(&story.access_token());
+    update.release();
+
+    let told = story.finish(extend);
+
+    told.exits(0).says("ended before its answer was saved");
+    let counts = story.sandbox.counts();
+    assert_eq!((counts.mints, counts.grants), (1, 2), "two climbs");
 }
 
 #[test]

@@ -21,8 +21,9 @@ mod trouble;
 mod update;
 mod watch;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::io::{self, IsTerminal as _};
+use std::pin::pin;
 
 use jiff::SignedDuration;
 
@@ -48,6 +49,8 @@ struct Session<'a> {
     manager: TokenManager,
     /// Made when it is first needed, and then kept: it knows what Webex has asked to wait for.
     calls: OnceCell<AuthorizedClient>,
+    /// What climbs have warned of, each once.
+    warnings: RefCell<Vec<String>>,
 }
 
 /// How a command ended.
@@ -62,7 +65,7 @@ pub(super) fn run(
     let (exit, signal) = runtime()?.block_on(async {
         let (stop, signal) = signals::listen()?;
         let session = Session::new(arguments, files, terminal, stop);
-        let (exit, interrupt) = match session.go().await {
+        let (exit, interrupt) = match session.go_and_listen().await {
             Ok(exit) => (exit, None),
             Err(trouble) => {
                 session.tell(&trouble)?;
@@ -71,7 +74,7 @@ pub(super) fn run(
         };
         // What a climb in the background is issued is saved before the process ends.
         session.manager.landed().await;
-        session.tell_of_the_climb();
+        session.tell_of_climbs();
         anyhow::Ok((exit, signal.number().or(interrupt)))
     })?;
     tty::restore();
@@ -101,6 +104,20 @@ impl<'a> Session<'a> {
             stop,
             manager: TokenManager::bounded(files.clone(), Clock::System, runner, bounds),
             calls: OnceCell::new(),
+            warnings: RefCell::default(),
+        }
+    }
+
+    /// Notes meanwhile what each climb warns of, not what the last one does alone.
+    async fn go_and_listen(&self) -> Ended {
+        let mut landings = self.manager.landings();
+        let mut ended = pin!(self.go());
+        loop {
+            tokio::select! {
+                biased;
+                Ok(()) = landings.changed() => self.note_warnings(),
+                ended = &mut ended => return ended,
+            }
         }
     }
 
@@ -144,20 +161,27 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// What a climb has warned of, which may be told once only: conversation beside any answer.
+    fn note_warnings(&self) {
+        if let Some(report) = &*self.manager.landings().borrow() {
+            let mut warnings = self.warnings.borrow_mut();
+            let is_new = |warning: &&String| !warnings.contains(warning);
+            let new: Vec<_> = report.warnings.iter().filter(is_new).cloned().collect();
+            warnings.extend(new);
+        }
+    }
+
+    /// What climbs have warned of, which may be told once only: conversation beside any answer.
     /// `watch` tells of each climb when it has landed.
-    fn tell_of_the_climb(&self) {
-        let landings = self.manager.landings();
+    fn tell_of_climbs(&self) {
         if matches!(self.arguments.command, Some(Command::Watch(_))) {
             return;
         }
-        if let Some(report) = &*landings.borrow() {
-            let terminal = Terminal {
-                json: false,
-                ..self.terminal
-            };
-            terminal.warn(&report.warnings);
-        }
+        self.note_warnings();
+        let terminal = Terminal {
+            json: false,
+            ..self.terminal
+        };
+        terminal.warn(&self.warnings.borrow());
     }
 
     /// The data sources, for a run that takes no longer than this.
