@@ -64,6 +64,7 @@ const KEEPING_ALIVE: Tale = Tale {
     begin: Scene::with_an_integration_long_unused,
     judge: what_was_to_live_lives_or_is_lost_aloud,
     counts: &[LOST, BETWEEN_RENEWED, RESCUED],
+    one_in: 2,
     ..WITH_ANOTHER_RUNG
 };
 

@@ -613,6 +613,9 @@ fn a_climb_is_not_held_up_by_whoever_does_not_read() {
     let story = story();
     let before = story.access_token();
     let ids = story.due(2);
+    story
+        .sandbox
+        .script(Endpoint::UpdateDataSource, [Fault::status(401)]);
     let (mut answer, full) = std::io::pipe().expect("a pipe");
     let filling = {
         let mut full = full.try_clone().expect("a pipe");
@@ -620,7 +623,6 @@ fn a_climb_is_not_held_up_by_whoever_does_not_read() {
     };
     let climb = story.sandbox.gate(Endpoint::ServiceAppRefresh);
     let update = story.sandbox.gate(Endpoint::UpdateDataSource);
-    let read = story.sandbox.gate(Endpoint::ReadDataSource);
     let child = story
         .command(support::DATA_SOURCES)
         .args(["extend", "--all"])
@@ -628,13 +630,8 @@ fn a_climb_is_not_held_up_by_whoever_does_not_read() {
         .spawn()
         .expect("it starts");
     // One is extended while the token is renewed that the other was refused with.
-    read.wait_for_requests(2);
-    read.release_one();
-    update.wait_for_request();
-    story
-        .sandbox
-        .script(Endpoint::ReadDataSource, [Fault::status(401)]);
-    read.release();
+    update.wait_for_requests(2);
+    update.release_one();
     climb.wait_for_request();
     let validation = story.sandbox.gate(Endpoint::DataSources);
     update.release();

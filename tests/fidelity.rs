@@ -33,7 +33,7 @@ const BATCH: u64 = 500;
 
 #[test]
 fn every_reader_reads_what_was_written_and_all_else_as_before() {
-    let readers = Readers::find();
+    let readers = Readers::find_all();
     let mut tally = Tally::default();
 
     let mut crossed = BTreeMap::new();
@@ -73,7 +73,7 @@ fn every_reader_reads_what_was_written_and_all_else_as_before() {
 
 #[test]
 fn refresh_token_saves_it_or_refuses_before_anything_is_sent() {
-    let readers = Readers::find();
+    let readers = Readers::find_all();
     let mut cases = BTreeMap::new();
     let mut after = Corpus::new();
     let mut refused = Corpus::new();

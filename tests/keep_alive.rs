@@ -166,6 +166,25 @@ fn a_failure_to_keep_alive_is_a_warning_and_changes_no_outcome() {
 }
 
 #[test]
+fn a_climb_tells_of_a_renewal_whose_answer_was_lost_and_does_not_repeat_it() {
+    let story = unused_for(60);
+    story
+        .sandbox
+        .script(Endpoint::IntegrationRefresh, [Fault::drop_after()]);
+    climb(&story).exits(0);
+
+    let told = climb(story.forget_requests());
+
+    told.exits(0).outcome("refreshed");
+    assert!(
+        told.warns("its refresh token may be spent"),
+        "{}",
+        told.stdout
+    );
+    assert_eq!(story.asked(), ["grant", "validate"]);
+}
+
+#[test]
 fn nothing_is_renewed_outside_a_climb() {
     let story = unused_for(60);
     story.refresh_token(&["--json"]).exits(0).outcome("valid");

@@ -90,6 +90,10 @@ impl<'r, 'a> Climb<'r, 'a> {
             .needed_since
             .clone_from(&climb.held.tokens.reauthorization_required);
         climb.read_intent()?;
+        if let Some(lost) = climb.held.lost_renewal() {
+            // A rung before the integration's may do, and then nobody else tells.
+            climb.run.warn_once(lost);
+        }
         climb.state_changed = climb.held.note_seen(climb.run.clock.now());
         if !climb.held.has_way_to_mint() {
             climb.run.warnings.push(

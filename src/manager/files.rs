@@ -360,13 +360,15 @@ impl Files {
         if let Some(who) = open.and_then(|intent| self.who_lost(&intent)) {
             lost.push(who + "; the refresh token may be spent");
         }
-        if integration::held(self) == Held::Doubtful
-            && let Ok(config) = &self.config
-            && !store::is_locked(config)
-        {
-            lost.push(integration::lost_answer(config));
-        }
+        lost.extend(self.lost_renewal());
         lost
+    }
+
+    /// An answer for the integration that a dead run has lost, if there is one, in words.
+    pub(super) fn lost_renewal(&self) -> Option<String> {
+        let config = self.config.as_ref().ok()?;
+        let is_lost = integration::held(self) == Held::Doubtful && !store::is_locked(config);
+        is_lost.then(|| integration::lost_answer(config))
     }
 
     /// Remembers what was just saved in `.env`.

@@ -107,10 +107,7 @@ impl Scene {
             assert!(seen.is_string(), "{seen}");
             *seen = long_ago.to_string().into();
         });
-        scene.service_app = Pair {
-            access_token: story.access_token(),
-            refresh_token: story.refresh_token_in_env(),
-        };
+        scene.service_app = pair_in(&story.env());
         story.sandbox.revoke(&scene.service_app.access_token);
         story.forget_requests();
         scene
@@ -214,6 +211,17 @@ fn filled(text: &str, pair: &Pair) -> String {
         .replace("{REFRESH}", &pair.refresh_token)
 }
 
+/// The tokens in the text of `.env`.
+fn pair_in(text: &str) -> Pair {
+    let values: BTreeMap<_, _> = dotenvy::from_read_iter(text.as_bytes())
+        .map(|it| it.expect("dotenvy reads it"))
+        .collect();
+    Pair {
+        access_token: values[ACCESS_TOKEN_KEY].clone(),
+        refresh_token: values[REFRESH_TOKEN_KEY].clone(),
+    }
+}
+
 /// What the files hold after a run, each of them whole.
 pub(crate) struct Left {
     pub(crate) service_app: Pair,
@@ -309,13 +317,7 @@ impl Scene {
         let text = self.story.env();
         let lines = text.split_inclusive('\n');
         let told: String = lines.filter(|line| !line.starts_with(FLAG_KEY)).collect();
-        let values: BTreeMap<_, _> = dotenvy::from_read_iter(text.as_bytes())
-            .map(|it| it.expect("dotenvy reads it"))
-            .collect();
-        let pair = Pair {
-            access_token: values[ACCESS_TOKEN_KEY].clone(),
-            refresh_token: values[REFRESH_TOKEN_KEY].clone(),
-        };
+        let pair = pair_in(&text);
         assert!(
             told == filled(ENV, &pair),
             ".env is not as it was:\n{}",

@@ -38,13 +38,23 @@ pub(crate) struct Readers {
 impl Readers {
     /// The readers where `scripts/test` puts them.
     pub(crate) fn find() -> Self {
+        Self::found(None)
+    }
+
+    /// The same, and under `scripts/torture` the one that it builds.
+    pub(crate) fn find_all() -> Self {
+        let godotenv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/readers/godotenv");
+        Self::found(torture::is_on().then_some(godotenv))
+    }
+
+    fn found(godotenv: Option<PathBuf>) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let readers = Self {
             scripts: root.join("tests/readers"),
             python: root.join("target/readers/venv/bin/python"),
             node_modules: root.join("target/readers/node_modules"),
             ruby: PathBuf::from("/usr/bin/ruby"),
-            godotenv: torture::is_on().then(|| root.join("target/readers/godotenv")),
+            godotenv,
         };
         let dotenv = readers.node_modules.join("dotenv");
         let needed = [&readers.python, &dotenv, &readers.ruby];
