@@ -1,21 +1,21 @@
 //! The user's two files and our state beside them, read together and understood.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
+use super::config_text::config_layer;
 use super::integration;
 use super::verdict::End;
 use crate::config::{
-    ConfigLayer, DotenvLayer, PERSONAL_ACCESS_TOKEN_PATH, Problem, ProblemKind, Proxies, Seeds,
-    Settings, Sources, Spelling,
+    ConfigLayer, DotenvLayer, PERSONAL_ACCESS_TOKEN_PATH, Problem, Proxies, Seeds, Settings,
+    Sources, Spelling,
 };
 use crate::ladder::Held;
 use crate::lifetime::Life;
 use crate::store::dotenv_text::{self, DotenvError};
-use crate::store::json_text;
 use crate::store::{
     self, Credential, Intent, OpenIntent, Place, Record, Replacement, State, StoreError, StoreLock,
     StoredTokens,
@@ -492,25 +492,6 @@ pub(super) fn life(record: Option<&Record>) -> Life {
         lifetime: record.issued_at.and(record.expires_in),
         known_since: Some(record.first_seen),
     })
-}
-
-pub(crate) fn config_layer(file: &Path, text: &str) -> ConfigLayer {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let text = if text.trim().is_empty() { "{}" } else { text };
-    match serde_json::from_str(text) {
-        Ok(root) => ConfigLayer::new(file, &root, |path| json_text::line_of(text, path)),
-        Err(error) => {
-            let (line, column) = match (error.line(), error.column()) {
-                // The parser takes a line break for the beginning of the next line.
-                (line @ 2.., 0) => {
-                    let before = text.lines().nth(line - 2).unwrap_or_default();
-                    (line - 1, before.len() + 1)
-                }
-                (line, column) => (line, column.max(1)),
-            };
-            ConfigLayer::broken(file, Some(line), ProblemKind::NotJson { column })
-        }
-    }
 }
 
 /// The fingerprint of the access token that `.env` holds now, if it can be read.

@@ -7,6 +7,7 @@
 
 mod authorize;
 mod climb;
+mod config_text;
 mod configure;
 mod files;
 mod flag;
@@ -32,9 +33,9 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{oneshot, watch};
 
 pub(crate) use authorize::{Authorized, MINT_SCOPE, Proof, authorize, begin_device, rehearse};
-pub(crate) use configure::{Found, configure, find};
 #[cfg(any(test, fuzzing))]
-pub(crate) use files::config_layer;
+pub(crate) use config_text::config_layer;
+pub(crate) use configure::{Found, configure, find};
 pub use limits::{Limits, Stop, Stopper};
 pub use plan::{Plan, RungPlan, plan};
 pub(crate) use report::Brought;
