@@ -300,7 +300,7 @@ impl Tale {
         };
         let all: usize = groups.iter().map(|(cases, _)| cases.len()).sum();
         for (cases, at_once) in groups {
-            for_each(cases, at_once, &prove);
+            for_each(cases, at_once, prove);
         }
         let missed = missed.into_inner().expect("nobody panics here");
         assert!(
