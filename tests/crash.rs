@@ -100,7 +100,7 @@ const EXTENSIONS: Tale = Tale {
     run: Story::run,
     judge: the_rest_is_extended,
     counts: &[UNWRITTEN],
-    in_haste: &[],
+    in_haste: &["--deadline", "5s"],
     one_in: 3,
     side_by_side: 2,
 };

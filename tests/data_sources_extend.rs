@@ -619,7 +619,7 @@ fn a_climb_is_not_held_up_by_whoever_does_not_read() {
     let (mut answer, full) = std::io::pipe().expect("a pipe");
     let filling = {
         let mut full = full.try_clone().expect("a pipe");
-        std::thread::spawn(move || full.write_all(&[b'\n'; 1 << 20]))
+        std::thread::spawn(move || full.write_all("\n".repeat(1 << 20).as_bytes()))
     };
     let climb = story.sandbox.gate(Endpoint::ServiceAppRefresh);
     let update = story.sandbox.gate(Endpoint::UpdateDataSource);

@@ -66,6 +66,11 @@ const NEEDED: [&str; 3] = ["openat", "pwrite64", "fsync"];
 /// How often a call is waited for that not every run comes to.
 const TRIES: usize = 10;
 
+/// How many refusals are told at once.
+const REFUSALS_AT_ONCE: usize = 16;
+/// The same where nothing makes it give up soon: it saves for a minute, and does little meanwhile.
+const LONG_ONES_AT_ONCE: usize = 48;
+
 /// One way of cutting it off.
 struct Case {
     call: Call,
@@ -85,13 +90,8 @@ impl Tale {
             injections: vec![Injection::kill_at(call)],
             name: format!("{} {}", call.name, call.nth),
         });
-        self.prove(
-            "kills",
-            "killed",
-            calls.len(),
-            kills.collect(),
-            self.side_by_side,
-        );
+        let kills = kills.collect();
+        self.prove("kills", "killed", calls.len(), [(kills, self.side_by_side)]);
     }
 
     /// Has each call that changes the disk fail, alone and with those after it.
@@ -158,7 +158,16 @@ impl Tale {
                 add(call, cause(true), "and all changes", all.collect());
             }
         }
-        self.prove("errors", "refused", calls.len(), cases, 16);
+        let (short, long) = cases
+            .into_iter()
+            .partition(|case| case.cause == Cause::FailedOnce);
+        let long_ones_at_once = if self.in_haste.is_empty() {
+            LONG_ONES_AT_ONCE
+        } else {
+            REFUSALS_AT_ONCE
+        };
+        let cases = [(short, REFUSALS_AT_ONCE), (long, long_ones_at_once)];
+        self.prove("errors", "refused", calls.len(), cases);
     }
 
     /// Keeps to the order that a power cut asks for: the intent is safe before its request is sent,
@@ -266,32 +275,33 @@ impl Tale {
         (told, tracer.calls(&scene.story))
     }
 
-    fn prove(&self, kind: &str, verb: &str, calls: usize, cases: Vec<Case>, side_by_side: usize) {
+    /// Goes through one group of cases after another, so many of each at once.
+    fn prove<const N: usize>(
+        &self,
+        kind: &str,
+        verb: &str,
+        calls: usize,
+        groups: [(Vec<Case>, usize); N],
+    ) {
         let texts = Texts::default();
         let tally = Mutex::new(Tally::of(self, kind));
         let missed = Mutex::new(Vec::new());
-        let all = cases.len();
-        let cases = Mutex::new(cases.into_iter());
-        let next = || cases.lock().expect("nobody panics here").next();
-        thread::scope(|scope| {
-            for _ in 0..side_by_side {
-                scope.spawn(|| {
-                    while let Some(case) = next() {
-                        if tally.lock().expect("nobody panics here").has(&case.name) {
-                            continue;
-                        }
-                        let prove = AssertUnwindSafe(|| self.prove_one(&case, &texts));
-                        match catch_unwind(prove) {
-                            Ok(counted) => tally
-                                .lock()
-                                .expect("nobody panics here")
-                                .note(&case.name, &counted),
-                            Err(_) => missed.lock().expect("nobody panics here").push(case.name),
-                        }
-                    }
-                });
+        let prove = |case: Case| {
+            if tally.lock().expect("nobody panics here").has(&case.name) {
+                return;
             }
-        });
+            match catch_unwind(AssertUnwindSafe(|| self.prove_one(&case, &texts))) {
+                Ok(counted) => tally
+                    .lock()
+                    .expect("nobody panics here")
+                    .note(&case.name, &counted),
+                Err(_) => missed.lock().expect("nobody panics here").push(case.name),
+            }
+        };
+        let all: usize = groups.iter().map(|(cases, _)| cases.len()).sum();
+        for (cases, at_once) in groups {
+            for_each(cases, at_once, prove);
+        }
         let missed = missed.into_inner().expect("nobody panics here");
         assert!(
             missed.is_empty(),
@@ -348,6 +358,21 @@ impl Tale {
         }
         panic!("no run came to {:?}", case.call);
     }
+}
+
+/// Does so many of them at once.
+fn for_each<T: Send>(them: Vec<T>, at_once: usize, each: impl Fn(T) + Sync) {
+    let them = Mutex::new(them.into_iter());
+    let next = || them.lock().expect("nobody panics here").next();
+    thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while let Some(it) = next() {
+                    each(it);
+                }
+            });
+        }
+    });
 }
 
 /// Whether it gives one of the user's files its new contents.
