@@ -6,7 +6,7 @@
 //!
 //! A run is excused by what has happened to itself: an answer of its own that was spoilt, a change
 //! that the disk refused to it, a clock that was set under it. That others run at the same time is no
-//! excuse.
+//! excuse, unless one of them is in such trouble in the middle of its refresh: it may be waited for.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -220,6 +220,14 @@ struct Run {
     refusals_were: u64,
     /// Whether it met anything but the usual answers.
     was_disturbed: bool,
+    /// Whether that was when it was spending something, so that others may have to wait for it.
+    holds_up: bool,
+}
+
+impl Run {
+    fn is_spending(&self) -> bool {
+        self.has_tried_grant || self.has_tried_mint || self.has_tried_renewal
+    }
 }
 
 /// The judge. It lives in the world whose requests it sees.
@@ -272,6 +280,7 @@ impl Judge {
             began: works,
             world_was: world_is,
             refusals_were: self.witness.refusals(),
+            was_disturbed: self.runs.values().any(|run| run.holds_up),
             ..Run::default()
         };
         self.runs.insert(door, run);
@@ -291,6 +300,8 @@ impl Judge {
             Endpoint::Mint => run.has_tried_mint = true,
             _ => {}
         }
+        run.holds_up |= run.is_spending() && strike != Strike::Spared;
+        let holds_up = run.holds_up;
         let token = match endpoint {
             Endpoint::Mint => self.witness.credentials().refresh_token,
             _ => None,
@@ -302,7 +313,11 @@ impl Judge {
             strike,
             is_answered: false,
         });
-        if run.requests == MOST_REQUESTS {
+        let has_no_end = run.requests == MOST_REQUESTS;
+        if holds_up {
+            self.disturb();
+        }
+        if has_no_end {
             self.violation(door, Rule::BoundedRun, "it sends requests without end");
         }
     }

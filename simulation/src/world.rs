@@ -528,8 +528,7 @@ impl World {
             loop {
                 let mut again = Duration::from_secs(1);
                 let mut left = every;
-                // A program that asks again sooner than is good.
-                while !world.calls(&manager).await && again < left {
+                while !world.calls(&manager).await && world.plan.impatient && again < left {
                     sleep(again).await;
                     left -= again;
                     again *= 2;

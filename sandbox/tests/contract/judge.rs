@@ -387,6 +387,23 @@ fn that_another_run_is_under_way_is_no_excuse() {
 }
 
 #[test]
+fn whoever_may_have_to_wait_for_one_in_trouble_is_excused() {
+    let (sandbox, _, has) = judged();
+    sandbox.run_begins(1, "one that is there already");
+    sandbox.script(Endpoint::ServiceAppRefresh, [Fault::status(503)]);
+    refresh(&sandbox, refresh_token(&has)).send(&sandbox);
+    sandbox.run_begins(2, "one that comes later");
+    for door in [1, 2] {
+        sandbox.run_ends(door, Verdict::Unavailable);
+    }
+    finds(&sandbox, &[]);
+    sandbox.run_ends(0, Verdict::Unavailable);
+    sandbox.run_begins(0, "one that comes afterwards");
+    sandbox.run_ends(0, Verdict::Unavailable);
+    finds(&sandbox, &[Rule::BringsToken]);
+}
+
+#[test]
 fn a_spoilt_answer_is_held_against_nobody() {
     let (sandbox, _, has) = judged();
     sandbox.script(Endpoint::DataSources, [Fault::status(503)]);
