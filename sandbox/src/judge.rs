@@ -360,7 +360,10 @@ impl Judge {
     /// The refresh tokens that the client holds.
     fn held(&self) -> Vec<String> {
         let has = self.witness.credentials();
-        has.refresh_token.into_iter().chain(has.integration).collect()
+        has.refresh_token
+            .into_iter()
+            .chain(has.integration)
+            .collect()
     }
 
     /// Whether the disk has refused a change since this run began.
@@ -444,7 +447,10 @@ impl Judge {
 
     /// An access token is used as a bearer.
     pub(crate) fn used(&mut self, door: usize, bearer: &str) {
-        let is_refused = self.runs.get(&door).is_some_and(|run| self.was_refused(run));
+        let is_refused = self
+            .runs
+            .get(&door)
+            .is_some_and(|run| self.was_refused(run));
         if let Some(refresh) = self.came_with.get(bearer)
             && !self.witness.has_held(refresh)
             && !is_refused
@@ -490,8 +496,7 @@ impl Judge {
         };
         let was_refused = self.was_refused(run);
         let world_stood_still = run.world_was == world_is;
-        let is_calm =
-            !run.was_disturbed && !was_refused && world_stood_still && run.began == works;
+        let is_calm = !run.was_disturbed && !was_refused && world_stood_still && run.began == works;
         let nothing_works = !works.access_token && !works.can_issue();
         let wrong = match verdict {
             Verdict::Works if world_stood_still && !works.access_token => Some((

@@ -500,7 +500,9 @@ impl World {
             let landings = landings.clone();
             async move {
                 world.begins(door);
-                let wrong = pace.borrow_mut().begins(world.began.elapsed(), &world.ground());
+                let wrong = pace
+                    .borrow_mut()
+                    .begins(world.began.elapsed(), &world.ground());
                 if let Some(wrong) = wrong {
                     world.problem(Rule::NeverSpins, &format!("door {door}: {wrong}"));
                 }
@@ -508,7 +510,11 @@ impl World {
                 let landed = landings.borrow().clone();
                 world.ended(door, landed.as_deref());
                 let works = landed.is_some_and(|report| report.outcome.works());
-                let landing = if works { Landing::Token } else { Landing::Nothing };
+                let landing = if works {
+                    Landing::Token
+                } else {
+                    Landing::Nothing
+                };
                 let now = world.began.elapsed();
                 pace.borrow_mut().ends(now, landing, world.ground());
             }

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use webex_sandbox::{Credentials, Endpoint, Fault, IssuedTokens, Policy, Rule, Sandbox, Verdict, Witness};
+use webex_sandbox::{
+    Credentials, Endpoint, Fault, IssuedTokens, Policy, Rule, Sandbox, Verdict, Witness,
+};
 
 use crate::{
     TOKEN,
