@@ -53,6 +53,15 @@ pub(crate) enum Answer {
 }
 
 impl Fault {
+    /// Whether whoever asked may never learn from it if Webex has acted: the answer is lost,
+    /// unusable, or comes late, or a gateway gives it that has waited in vain itself.
+    pub(crate) fn leaves_in_the_dark(&self) -> bool {
+        match &self.answer {
+            Answer::Refused(refusal) => refusal.status >= 500 && refusal.status != 503,
+            _ => true,
+        }
+    }
+
     fn new(acts: bool, answer: Answer) -> Self {
         Self {
             acts,

@@ -1,20 +1,106 @@
 //! An independent judge of clients that run against a simulated Webex: it sees every request and
 //! what became of it, is told what the client's disk holds, and names whatever must never happen.
 //!
-//! It knows nothing of how a client works. Its rules:
+//! It knows nothing of how a client works. What it holds clients to are the [`Rule`]s; of those that
+//! only a whole life shows it knows the names alone.
 //!
-//! 1. A refresh token that was exchanged is not presented again, unless what it was exchanged for
-//!    never reached the disk, and whatever else would have given a token was asked first.
-//! 2. No two runs have a refresh of one grant in flight.
-//! 3. A token is used only when the refresh token that came with it is, or was, safe on the disk, as
-//!    long as the disk makes safe what it is asked to.
-//! 4. A run that says that the token works is right.
-//! 5. A run asks for a human if, and only if, no credential works and nobody else could help.
-//! 6. A run sends a bounded number of requests.
+//! A run is excused by what has happened to itself: an answer of its own that was spoilt, a change
+//! that the disk refused to it, a clock that was set under it. That others run at the same time is no
+//! excuse, unless one of them is in such trouble in the middle of its refresh: it may be waited for.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 
 use crate::endpoint::Endpoint;
+
+/// What holds of a client whatever happens to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// A refresh token whose successor has reached the disk is not presented again.
+    SpentStaysSpent,
+    /// A refresh token that may be spent is presented when everything else was tried.
+    DoubtfulComesLast,
+    /// No two runs have a refresh of one grant in flight.
+    OneRefreshPerGrant,
+    /// A token is used only when the refresh token that came with it is, or was, safe on the disk.
+    SavedBeforeUsed,
+    /// A token that works is not replaced by one that does not.
+    ValidTokenStays,
+    /// A run that says that the token works is right.
+    WorksMeansWorks,
+    /// A run asks for a human only if no credential works and nobody else could help.
+    HumanOnlyIfNeeded,
+    /// A run asks for a human if no credential works and nobody else could help.
+    HumanIfNeeded,
+    /// A run that nothing is in the way of brings a token, if a credential works.
+    BringsToken,
+    /// A run sends a bounded number of requests.
+    BoundedRun,
+    /// A run ends within its time.
+    TimelyRun,
+    /// A run complains of the disk only if something is wrong with the disk.
+    BlamesDiskRightly,
+    /// The flag stands in the client's file as long as a human is needed.
+    FlagTellsTruth,
+    /// No file is changed in place where a reader may see a part of it.
+    NeverTorn,
+    /// A long-lived program that fails waits before it climbs again, longer each time.
+    NeverSpins,
+    /// A long-lived program has a token again soon after the last trouble.
+    NeverStops,
+    /// A job finds a valid token at any hour of a year.
+    AlwaysValid,
+    /// The date by which a human is needed is told 30 days ahead.
+    DateAhead,
+}
+
+impl Rule {
+    /// Its name, as it stands before what broke it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SpentStaysSpent => "spent-stays-spent",
+            Self::DoubtfulComesLast => "doubtful-comes-last",
+            Self::OneRefreshPerGrant => "one-refresh-per-grant",
+            Self::SavedBeforeUsed => "saved-before-used",
+            Self::ValidTokenStays => "valid-token-stays",
+            Self::WorksMeansWorks => "works-means-works",
+            Self::HumanOnlyIfNeeded => "human-only-if-needed",
+            Self::HumanIfNeeded => "human-if-needed",
+            Self::BringsToken => "brings-token",
+            Self::BoundedRun => "bounded-run",
+            Self::TimelyRun => "timely-run",
+            Self::BlamesDiskRightly => "blames-disk-rightly",
+            Self::FlagTellsTruth => "flag-tells-truth",
+            Self::NeverTorn => "never-torn",
+            Self::NeverSpins => "never-spins",
+            Self::NeverStops => "never-stops",
+            Self::AlwaysValid => "always-valid",
+            Self::DateAhead => "date-ahead",
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A rule that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub rule: Rule,
+    /// By whom, and how.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.rule, self.what)
+    }
+}
 
 /// What a client's disk holds, as the judge is told.
 pub trait Witness: Send + Sync {
@@ -24,8 +110,8 @@ pub trait Witness: Send + Sync {
     /// The credentials that the client's files hold now.
     fn credentials(&self) -> Credentials;
 
-    /// Whether the disk takes what is to be saved: without that, asking is no use.
-    fn takes_changes(&self) -> bool;
+    /// How many changes the disk has refused so far.
+    fn refusals(&self) -> u64;
 }
 
 /// The credentials in a client's files.
@@ -93,6 +179,29 @@ impl Works {
     }
 }
 
+/// How a request is struck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strike {
+    /// Not at all: it is answered as usual.
+    Spared,
+    /// Otherwise, and the answer says that Webex did not act.
+    Refused,
+    /// Otherwise, and whoever asked may never learn whether Webex acted.
+    InTheDark,
+}
+
+/// A request of a run, the last so far, after which something may be spent.
+#[derive(Debug)]
+struct Asked {
+    /// What its client has to doubt as long as the answer is not in: the refresh token that is
+    /// presented; for a mint the one that is stored, of which a client need not know better.
+    token: Option<String>,
+    /// What it was exchanged for.
+    successor: Option<String>,
+    strike: Strike,
+    is_answered: bool,
+}
+
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "facts, each on its own")]
 struct Run {
@@ -103,13 +212,22 @@ struct Run {
     has_tried_mint: bool,
     has_tried_renewal: bool,
     requests: u32,
+    asked: Option<Asked>,
     began: Works,
     /// How much had happened to the world when it began.
     world_was: u64,
-    /// Whether the request that arrived last will not be answered as usual.
-    is_spoilt: bool,
-    /// Whether it met anything but the usual answers, or another run.
+    /// How many changes the disk had refused when it began.
+    refusals_were: u64,
+    /// Whether it met anything but the usual answers.
     was_disturbed: bool,
+    /// Whether that was when it was spending something, so that others may have to wait for it.
+    holds_up: bool,
+}
+
+impl Run {
+    fn is_spending(&self) -> bool {
+        self.has_tried_grant || self.has_tried_mint || self.has_tried_renewal
+    }
 }
 
 /// The judge. It lives in the world whose requests it sees.
@@ -119,12 +237,14 @@ pub(crate) struct Judge {
     runs: BTreeMap<usize, Run>,
     /// What a refresh token was exchanged for.
     exchanged: HashMap<String, String>,
-    /// Refresh tokens that were presented to no answer: for all that their client knows, they may
-    /// have been exchanged.
+    /// Refresh tokens that a client has cause to doubt: for all that it knows, they may have been
+    /// exchanged.
     in_doubt: HashSet<String>,
+    /// Refresh tokens that a client has had cause to note, since it was about to spend them.
+    noted: HashSet<String>,
     /// The refresh token that came with an access token.
     came_with: HashMap<String, String>,
-    violations: Vec<String>,
+    violations: Vec<Violation>,
 }
 
 impl Judge {
@@ -134,12 +254,13 @@ impl Judge {
             runs: BTreeMap::new(),
             exchanged: HashMap::new(),
             in_doubt: HashSet::new(),
+            noted: HashSet::new(),
             came_with: HashMap::new(),
             violations: Vec::new(),
         }
     }
 
-    pub(crate) fn violations(&self) -> &[String] {
+    pub(crate) fn violations(&self) -> &[Violation] {
         &self.violations
     }
 
@@ -147,42 +268,76 @@ impl Judge {
         self.witness.credentials()
     }
 
-    fn violation(&mut self, door: usize, what: &str) {
+    fn violation(&mut self, door: usize, rule: Rule, what: &str) {
         let name = self.runs.get(&door).map_or("nobody", |run| &run.name);
-        self.violations.push(format!("{name}: {what}"));
+        let what = format!("{name}: {what}");
+        self.violations.push(Violation { rule, what });
     }
 
     pub(crate) fn begins(&mut self, door: usize, name: &str, works: Works, world_is: u64) {
-        let is_alone = self.runs.is_empty();
-        for other in self.runs.values_mut() {
-            other.was_disturbed = true;
-        }
         let run = Run {
             name: name.to_owned(),
             began: works,
             world_was: world_is,
-            was_disturbed: !is_alone,
+            refusals_were: self.witness.refusals(),
+            was_disturbed: self.runs.values().any(|run| run.holds_up),
             ..Run::default()
         };
         self.runs.insert(door, run);
     }
 
-    /// A request has arrived; `spoilt` if it will not be answered as usual.
-    pub(crate) fn arrived(&mut self, door: usize, endpoint: Endpoint, spoilt: bool) {
+    /// A request has arrived.
+    pub(crate) fn arrived(&mut self, door: usize, endpoint: Endpoint, strike: Strike) {
+        self.goes_on(door);
         let Some(run) = self.runs.get_mut(&door) else {
             return;
         };
         run.requests += 1;
-        run.was_disturbed |= spoilt;
-        run.is_spoilt = spoilt;
+        run.was_disturbed |= strike != Strike::Spared;
         match endpoint {
             Endpoint::ServiceAppRefresh => run.has_tried_grant = true,
             Endpoint::IntegrationRefresh => run.has_tried_renewal = true,
             Endpoint::Mint => run.has_tried_mint = true,
             _ => {}
         }
-        if run.requests == MOST_REQUESTS {
-            self.violation(door, "it sends requests without end");
+        run.holds_up |= run.is_spending() && strike != Strike::Spared;
+        let holds_up = run.holds_up;
+        let token = match endpoint {
+            Endpoint::Mint => self.witness.credentials().refresh_token,
+            _ => None,
+        };
+        self.noted.extend(token.clone());
+        run.asked = Some(Asked {
+            token,
+            successor: None,
+            strike,
+            is_answered: false,
+        });
+        let has_no_end = run.requests == MOST_REQUESTS;
+        if holds_up {
+            self.disturb();
+        }
+        if has_no_end {
+            self.violation(door, Rule::BoundedRun, "it sends requests without end");
+        }
+    }
+
+    /// A run is past its last request, whatever that has come to.
+    fn goes_on(&mut self, door: usize) {
+        let run = self.runs.get_mut(&door);
+        let Some(asked) = run.and_then(|run| run.asked.take()) else {
+            return;
+        };
+        if asked.strike == Strike::InTheDark {
+            self.in_doubt.extend(asked.token);
+        }
+    }
+
+    /// The last request that came in by this door was answered, or given up.
+    pub(crate) fn answered(&mut self, door: usize) {
+        let run = self.runs.get_mut(&door);
+        if let Some(asked) = run.and_then(|run| run.asked.as_mut()) {
+            asked.is_answered = true;
         }
     }
 
@@ -191,6 +346,29 @@ impl Judge {
         for run in self.runs.values_mut() {
             run.was_disturbed = true;
         }
+    }
+
+    /// The machine has lost power. What a client has noted and crossed out again, without making
+    /// that safe, may be back.
+    pub(crate) fn power_was_cut(&mut self) {
+        self.disturb();
+        let noted = self.held().into_iter();
+        let noted: Vec<_> = noted.filter(|token| self.noted.contains(token)).collect();
+        self.in_doubt.extend(noted);
+    }
+
+    /// The refresh tokens that the client holds.
+    fn held(&self) -> Vec<String> {
+        let has = self.witness.credentials();
+        has.refresh_token
+            .into_iter()
+            .chain(has.integration)
+            .collect()
+    }
+
+    /// Whether the disk has refused a change since this run began.
+    fn was_refused(&self, run: &Run) -> bool {
+        self.witness.refusals() > run.refusals_were
     }
 
     /// A refresh token is presented, of this grant if it is known.
@@ -204,29 +382,29 @@ impl Judge {
     ) {
         let others = self.runs.iter().filter(|(other, _)| **other != door);
         if others.clone().any(|(_, run)| run.refreshing == Some(grant)) {
-            self.violation(door, "another run has a refresh of this grant in flight");
+            let what = "another run has a refresh of this grant in flight";
+            self.violation(door, Rule::OneRefreshPerGrant, what);
         }
         if let Some(new) = self.exchanged.get(token) {
             if self.witness.has_held(new) {
-                self.violation(
-                    door,
-                    "a refresh token is presented whose successor is on the disk",
-                );
+                let what = "a refresh token is presented whose successor is on the disk";
+                self.violation(door, Rule::SpentStaysSpent, what);
             } else if !self.has_tried_all_else(door, is_integrations, works) {
-                self.violation(
-                    door,
-                    "a doubtful refresh token is presented before everything else was tried",
-                );
+                let what = "a doubtful refresh token is presented before everything else was tried";
+                self.violation(door, Rule::DoubtfulComesLast, what);
             }
         }
+        self.noted.insert(token.to_owned());
         if let Some(run) = self.runs.get_mut(&door) {
             run.refreshing = Some(grant);
-            if run.is_spoilt {
-                self.in_doubt.insert(token.to_owned());
+            if let Some(asked) = &mut run.asked {
+                asked.token = Some(token.to_owned());
             }
         }
     }
 
+    /// Whether this run has asked with whatever else works, as far as its client has no cause to
+    /// doubt that as well. What the disk has refused to it could not be tried.
     fn has_tried_all_else(&self, door: usize, is_integrations: bool, works: Works) -> bool {
         let Some(run) = self.runs.get(&door) else {
             return false;
@@ -245,7 +423,7 @@ impl Judge {
                 && is_known_good(&has.integration)
                 && !run.has_tried_renewal
         };
-        !(could_mint || could_else) || !self.witness.takes_changes()
+        !(could_mint || could_else) || self.was_refused(run)
     }
 
     pub(crate) fn refresh_left(&mut self, door: usize) {
@@ -259,60 +437,104 @@ impl Judge {
         let Some(refresh) = refresh else { return };
         if let Some(spent) = spent {
             self.exchanged.insert(spent.to_owned(), refresh.to_owned());
+            let asked = self.runs.values_mut().filter_map(|run| run.asked.as_mut());
+            for asked in asked.filter(|asked| asked.token.as_deref() == Some(spent)) {
+                asked.successor = Some(refresh.to_owned());
+            }
         }
         self.came_with.insert(access.to_owned(), refresh.to_owned());
     }
 
     /// An access token is used as a bearer.
     pub(crate) fn used(&mut self, door: usize, bearer: &str) {
+        let is_refused = self
+            .runs
+            .get(&door)
+            .is_some_and(|run| self.was_refused(run));
         if let Some(refresh) = self.came_with.get(bearer)
             && !self.witness.has_held(refresh)
-            && self.witness.takes_changes()
+            && !is_refused
         {
-            self.violation(
-                door,
-                "a token is used before the refresh token that came with it is on the disk",
-            );
+            let what = "a token is used before the refresh token that came with it is on the disk";
+            self.violation(door, Rule::SavedBeforeUsed, what);
         }
     }
 
+    /// The access token that worked until then was replaced by one that does not.
+    pub(crate) fn valid_token_is_gone(&mut self, door: usize) {
+        self.violation(door, Rule::ValidTokenStays, "a valid token was taken away");
+    }
+
+    /// What a process leaves in doubt that has died.
+    fn died(&mut self, door: usize) {
+        let run = self.runs.get_mut(&door);
+        let Some(asked) = run.and_then(|run| run.asked.take()) else {
+            // It may have been about to send its first request.
+            self.in_doubt.extend(self.held());
+            return;
+        };
+        let is_saved = |new: &String| self.witness.has_held(new);
+        let waits = !asked.is_answered;
+        let was_issued = asked.strike == Strike::Spared;
+        let has_yet_to_save =
+            was_issued && asked.successor.as_ref().is_some_and(|new| !is_saved(new));
+        if !(waits || has_yet_to_save) {
+            // Past that, it may have been about to send the next.
+            self.in_doubt.extend(self.held());
+        }
+        self.in_doubt.extend(asked.token);
+    }
+
     pub(crate) fn ends(&mut self, door: usize, verdict: Verdict, works: Works, world_is: u64) {
+        if verdict == Verdict::Died {
+            self.died(door);
+        } else {
+            self.goes_on(door);
+        }
         let Some(run) = self.runs.get(&door) else {
             return;
         };
-        if verdict == Verdict::Died {
-            // Its intent was on the disk, or it was not.
-            let has = self.witness.credentials();
-            self.in_doubt
-                .extend(has.refresh_token.into_iter().chain(has.integration));
-        }
-        let is_calm = !run.was_disturbed && run.world_was == world_is && run.began == works;
-        let nothing_works = !works.access_token && !works.can_issue();
+        let was_refused = self.was_refused(run);
         let world_stood_still = run.world_was == world_is;
+        let is_calm = !run.was_disturbed && !was_refused && world_stood_still && run.began == works;
+        let nothing_works = !works.access_token && !works.can_issue();
         let wrong = match verdict {
-            Verdict::Works if world_stood_still && !works.access_token => {
-                Some("it says that the token works, and it does not")
-            }
-            Verdict::Reauthorize if run.began.can_issue() && works.can_issue() => {
-                Some("it asks for a human, and a credential works")
-            }
-            Verdict::Reauthorize if run.began.can_be_helped() && works.can_be_helped() => {
-                Some("it asks for a consent, and an administrator could help")
-            }
+            Verdict::Works if world_stood_still && !works.access_token => Some((
+                Rule::WorksMeansWorks,
+                "it says that the token works, and it does not",
+            )),
+            Verdict::Reauthorize if run.began.can_issue() && works.can_issue() => Some((
+                Rule::HumanOnlyIfNeeded,
+                "it asks for a human, and a credential works",
+            )),
+            Verdict::Reauthorize if run.began.can_be_helped() && works.can_be_helped() => Some((
+                Rule::HumanOnlyIfNeeded,
+                "it asks for a consent, and an administrator could help",
+            )),
             Verdict::Unavailable | Verdict::Misconfigured
                 if is_calm && nothing_works && !works.can_be_helped() && works.is_below_limit =>
             {
-                Some("nothing works, nobody else can help, and it does not ask for a human")
+                Some((
+                    Rule::HumanIfNeeded,
+                    "nothing works, nobody else can help, and it does not ask for a human",
+                ))
             }
             Verdict::Unavailable | Verdict::Reauthorize | Verdict::Misconfigured
                 if is_calm && works.would_issue() =>
             {
-                Some("a credential works, Webex answers, and it brings no token")
+                Some((
+                    Rule::BringsToken,
+                    "a credential works, Webex answers, and it brings no token",
+                ))
             }
             _ => None,
         };
-        if let Some(wrong) = wrong {
-            self.violation(door, wrong);
+        if let Some((rule, wrong)) = wrong {
+            self.violation(door, rule, wrong);
+        }
+        if was_refused {
+            // What it noted may stand as it was, and what it had noted before it sent nothing, too.
+            self.in_doubt.extend(self.held());
         }
         self.runs.remove(&door);
     }

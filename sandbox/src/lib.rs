@@ -52,7 +52,7 @@ pub use crate::{
     endpoint::Endpoint,
     fault::Fault,
     gate::{Gate, Position},
-    judge::{Credentials, Verdict, Witness},
+    judge::{Credentials, Rule, Verdict, Violation, Witness},
     log::Request,
     policy::{
         DataSourceShape, JwsKey, MintRefreshToken, Policy, RateLimit, RepeatedNonce,

@@ -18,7 +18,7 @@ use crate::{
     endpoint::Endpoint,
     fault::Fault,
     gate::{Gate, Position},
-    judge::{Judge, Verdict, Witness},
+    judge::{Credentials, Judge, Verdict, Violation, Witness},
     jws::sign,
     log::Request,
     policy::Policy,
@@ -321,12 +321,32 @@ impl Sandbox {
         }
     }
 
+    /// Tells the judge that the clients' machine has lost power, and is up again.
+    pub fn power_was_cut(&self) {
+        if let Some(judge) = &mut self.shared.world().judge {
+            judge.power_was_cut();
+        }
+    }
+
+    /// Tells the judge that a judged run has replaced what its client's files held.
+    pub fn run_saved(&self, door: usize, before: &Credentials) {
+        let now = self.shared.now();
+        self.shared.world().run_saved(door, before, now);
+    }
+
+    /// What the judge has found, from the violation of this number on.
+    #[must_use]
+    pub fn violations_from(&self, first: usize) -> Vec<Violation> {
+        let world = self.shared.world();
+        let violations = world.judge.as_ref().map(Judge::violations);
+        let violations = violations.and_then(|violations| violations.get(first..));
+        violations.unwrap_or_default().to_vec()
+    }
+
     /// What the judge has found.
     #[must_use]
-    pub fn violations(&self) -> Vec<String> {
-        let world = self.shared.world();
-        let judge = world.judge.as_ref();
-        judge.map_or_else(Vec::new, |judge| judge.violations().to_vec())
+    pub fn violations(&self) -> Vec<Violation> {
+        self.violations_from(0)
     }
 
     /// The address it listens on.

@@ -38,6 +38,7 @@ use crate::{
     endpoint::{Endpoint, canonical_path},
     fault::{Answer, Fault, Script},
     gate::{Gates, Position},
+    judge::Strike,
     jws,
     log::{Log, Request},
     routes::{self, Call},
@@ -181,12 +182,21 @@ async fn answer(
     let endpoints = Endpoint::of(&entry.method, &path, &client_id, &entry.form, &service_app);
     let scripted = shared.script().take(&endpoints);
     let fault = scripted.or_else(|| shared.weather.as_ref()?(endpoints[0], from.door));
+    let strike = match &fault {
+        None => Strike::Spared,
+        Some(fault) if fault.leaves_in_the_dark() => Strike::InTheDark,
+        Some(_) => Strike::Refused,
+    };
     if let Some(judge) = &mut shared.world().judge {
-        judge.arrived(from.door, endpoints[0], fault.is_some());
+        judge.arrived(from.door, endpoints[0], strike);
         if let Some(bearer) = entry.bearer() {
             judge.used(from.door, bearer);
         }
     }
+    let _unanswered = Unanswered {
+        shared: Arc::clone(&shared),
+        door: from.door,
+    };
     let _refreshing = Refreshing::note(&shared, from.door, &endpoints, &entry.form);
     let id = if shared.keeps_log {
         shared.log().arrived(entry)
@@ -268,6 +278,20 @@ async fn prepare_jws(endpoints: &[Endpoint], shared: &Arc<Shared>) {
     match signing.await {
         Ok((unsigned, signed)) => shared.world().take_signatures(&unsigned, signed),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Tells the judge when a request is not to be answered any more.
+struct Unanswered {
+    shared: Arc<Shared>,
+    door: usize,
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(judge) = &mut self.shared.world().judge {
+            judge.answered(self.door);
+        }
     }
 }
 

@@ -381,6 +381,19 @@ impl World {
         }
     }
 
+    /// A judged run has replaced what its client's files held.
+    pub(crate) fn run_saved(&mut self, door: usize, before: &Credentials, now: Timestamp) {
+        let Some(judge) = &self.judge else { return };
+        let after = judge.credentials();
+        let lives = |token: &Option<String>| token.as_ref().is_some_and(|t| self.is_live(t, now));
+        if lives(&before.access_token)
+            && !lives(&after.access_token)
+            && let Some(judge) = &mut self.judge
+        {
+            judge.valid_token_is_gone(door);
+        }
+    }
+
     /// What of the credentials on the client's disk works.
     pub(crate) fn works(&self, now: Timestamp) -> Works {
         let Some(judge) = &self.judge else {

@@ -49,6 +49,7 @@ struct State {
     words: BTreeSet<String>,
     illness: Option<Illness>,
     changes: u64,
+    refusals: u64,
     overwrites: u64,
     rng: Rng,
 }
@@ -64,6 +65,7 @@ impl Disk {
             words: BTreeSet::new(),
             illness: None,
             changes: 0,
+            refusals: 0,
             overwrites: 0,
             rng: Rng::with_seed(seed),
         })));
@@ -264,6 +266,7 @@ impl Seam for Process {
         if is_spared || state.rng.f64() >= illness.share {
             return Ok(());
         }
+        state.refusals += 1;
         Err(io::Error::from_raw_os_error(ERRNO[illness.errno]))
     }
 
@@ -291,8 +294,8 @@ impl Seam for Process {
 }
 
 impl Witness for Disk {
-    fn takes_changes(&self) -> bool {
-        self.state().illness.is_none()
+    fn refusals(&self) -> u64 {
+        self.state().refusals
     }
 
     fn has_held(&self, token: &str) -> bool {

@@ -11,6 +11,7 @@
 
 pub mod disk;
 pub mod mortal;
+pub mod pace;
 pub mod plan;
 pub mod weather;
 pub mod world;

@@ -114,6 +114,8 @@ pub struct Plan {
     pub jobs: Vec<Job>,
     /// Long-lived programs, each asking for the token every so often.
     pub programs: Vec<Duration>,
+    /// Whether a program that has got no token asks again sooner than is good.
+    pub impatient: bool,
     /// What happens, in order.
     pub events: Vec<(Duration, Event)>,
     /// How long a human takes to notice that one is needed. `None`: nobody ever does.
@@ -199,6 +201,7 @@ fn chaos(seed: u64, rng: &mut Rng) -> Plan {
         programs: (0..rng.u8(..3)).map(|_| MINUTE * rng.u32(1..120)).collect(),
         events: events(lasts, rng),
         human_after: (rng.u8(..4) > 0).then(|| HOUR * rng.u32(1..96)),
+        impatient: rng.u8(..4) == 0,
     }
 }
 
@@ -309,6 +312,7 @@ fn year(seed: u64, rng: &mut Rng) -> Plan {
             first: MINUTE * rng.u32(..60),
         }],
         programs: Vec::new(),
+        impatient: false,
         events,
         human_after: None,
     }
@@ -336,6 +340,7 @@ fn deadline(seed: u64, rng: &mut Rng) -> Plan {
             first: MINUTE * rng.u32(..60),
         }],
         programs: Vec::new(),
+        impatient: false,
         events: Vec::new(),
         human_after: None,
     }
@@ -388,6 +393,7 @@ fn crowd(seed: u64, rng: &mut Rng) -> Plan {
             rng.usize(2..6)
         ],
         programs: Vec::new(),
+        impatient: false,
         events,
         human_after: Some(HOUR),
     }

@@ -1,6 +1,7 @@
 //! A world that is lived through: one machine, its processes, a Webex, and a human.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -21,7 +22,7 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until};
-use webex_sandbox::{Sandbox, Verdict, Witness as _};
+use webex_sandbox::{Rule, Sandbox, Verdict, Violation, Witness as _};
 use webex_tokens::clock::Clock;
 use webex_tokens::config::{Environment, Flags, Sources};
 use webex_tokens::manager::{
@@ -30,6 +31,7 @@ use webex_tokens::manager::{
 
 use crate::disk::{Disk, Saved};
 use crate::mortal::{Fate, Mortal};
+use crate::pace::{Ground, Landing, Pace};
 use crate::plan::{Credential, Event, Job, Kind, Plan};
 use crate::weather::Sky;
 
@@ -70,7 +72,7 @@ pub struct Figures {
     /// What stands for everything that happened, in order.
     pub trace: u64,
     /// What must never happen, and did.
-    pub problems: Vec<String>,
+    pub problems: Vec<Violation>,
 }
 
 impl Figures {
@@ -153,6 +155,8 @@ struct World {
     told: RefCell<Vec<(Timestamp, Option<Timestamp>)>>,
     /// Whether a human was needed, after dates had been told.
     has_met_deadline: Cell<bool>,
+    /// How many changes the disk had refused when the run behind a door began.
+    refusals: RefCell<BTreeMap<usize, u64>>,
     /// How many violations of the judge's are among the problems.
     violations: Cell<usize>,
     /// How many changes in place are.
@@ -207,6 +211,7 @@ impl World {
             illnesses: Cell::new(0),
             told: RefCell::default(),
             has_met_deadline: Cell::new(false),
+            refusals: RefCell::default(),
             violations: Cell::new(0),
             overwrites: Cell::new(0),
             figures: RefCell::default(),
@@ -285,10 +290,10 @@ impl World {
         (at, what).hash(&mut *self.trace.borrow_mut());
     }
 
-    fn problem(&self, what: &str) {
-        let mut problem = String::new();
+    fn problem(&self, rule: Rule, what: &str) {
         let day = self.began.elapsed().as_secs_f64() / 86_400.0;
-        let _ = write!(problem, "day {day:.3}: {what}");
+        let what = format!("day {day:.3}: {what}");
+        let problem = Violation { rule, what };
         self.figures.borrow_mut().problems.push(problem);
     }
 
@@ -302,9 +307,14 @@ impl World {
     }
 
     /// Lives for as long as there is power.
-    async fn powered<F: Future>(self: &Rc<Self>, fate: &Rc<Fate>, work: F) -> Option<F::Output> {
+    async fn powered<F: Future>(
+        self: &Rc<Self>,
+        door: usize,
+        fate: &Rc<Fate>,
+        work: F,
+    ) -> Option<F::Output> {
         let mut power = self.power.subscribe();
-        let seam = self.disk.seam(fate, self.watch_saves());
+        let seam = self.disk.seam(fate, self.watch_saves(door));
         let process = Mortal::new(fate, seam, work);
         match select(pin!(process), pin!(power.changed())).await {
             Either::Left((done, _)) => done,
@@ -312,16 +322,10 @@ impl World {
         }
     }
 
-    /// A token that works is never replaced by one that does not.
-    fn watch_saves(self: &Rc<Self>) -> Saved {
-        let world = Rc::downgrade(self);
-        Rc::new(move |before| {
-            let Some(world) = world.upgrade() else { return };
-            let lived = |token: &String| world.sandbox.is_live(token);
-            if before.access_token.as_ref().is_some_and(lived) && !world.token_lives() {
-                world.problem("a valid token was taken away");
-            }
-        })
+    /// Has the judge look whenever `.env` is replaced.
+    fn watch_saves(self: &Rc<Self>, door: usize) -> Saved {
+        let sandbox = Arc::clone(&self.sandbox);
+        Rc::new(move |before| sandbox.run_saved(door, before))
     }
 
     /// Whether nothing is wrong with the world but what a client has to live with.
@@ -331,22 +335,25 @@ impl World {
 
     fn begins(&self, door: usize) {
         self.sandbox.run_begins(door, &format!("door {door}"));
-        if !self.is_calm() {
-            self.sandbox.disturb_runs();
-        }
+        let refusals = self.disk.refusals();
+        self.refusals.borrow_mut().insert(door, refusals);
     }
 
     /// A run has ended: so, or with its process.
     fn ended(&self, door: usize, report: Option<&Report>) {
         self.sandbox.run_ends(door, verdict(report));
-        let violations = self.sandbox.violations();
-        let known = self.violations.replace(violations.len());
-        for violation in &violations[known..] {
-            self.problem(&format!("{violation}; {}", told(report)));
+        let violations = self.sandbox.violations_from(self.violations.get());
+        self.violations.update(|known| known + violations.len());
+        for Violation { rule, what } in violations {
+            self.problem(rule, &format!("{what}; {}", told(report)));
         }
         let overwrites = self.disk.overwrites();
         if self.overwrites.replace(overwrites) != overwrites {
-            self.problem("a file is written over, of which a reader may see a part");
+            let what = "a file is written over, of which a reader may see a part";
+            self.problem(Rule::NeverTorn, what);
+        }
+        if let Some(report) = report {
+            self.looks_for_flag(door, report);
         }
         let name = report.map_or("died", |report| report.outcome.name());
         let requests = report.map_or(0, Report::requests);
@@ -375,33 +382,46 @@ impl World {
         self.begins(door);
         let started = Instant::now();
         let run = refresh(&sources, &self.clock, Need::default(), limits);
-        let report = self.powered(&fate, run).await;
+        let report = self.powered(door, &fate, run).await;
         let took = started.elapsed();
         self.ended(door, report.as_ref());
         if took > LONGEST_RUN {
-            self.problem(&format!("a run lasted {took:?}; {}", told(report.as_ref())));
+            let what = format!("a run lasted {took:?}; {}", told(report.as_ref()));
+            self.problem(Rule::TimelyRun, &what);
         }
         let Some(report) = report else { return };
         let has_trouble = matches!(
             report.outcome,
             RunOutcome::NotSaved | RunOutcome::Unreadable
         );
-        if has_trouble && self.illnesses.get() == 0 && self.quiet_since.get() < started {
-            self.problem(&format!("its disk is well; {}", told(Some(&report))));
-        }
-        let flagged = self.flagged();
-        if self.is_calm() && flagged == report.outcome.works() {
-            let or_not = matches!(report.outcome, RunOutcome::ReauthorizationRequired);
-            if flagged || or_not {
-                self.problem(&format!("the flag is {flagged}; {}", told(Some(&report))));
-            }
+        if has_trouble && self.took_all(door) {
+            let what = format!("its disk is well; {}", told(Some(&report)));
+            self.problem(Rule::BlamesDiskRightly, &what);
         }
         match self.plan.kind {
             Kind::Year if !self.token_lives() => {
-                self.problem(&format!("there is no valid token; {}", told(Some(&report))));
+                let what = format!("there is no valid token; {}", told(Some(&report)));
+                self.problem(Rule::AlwaysValid, &what);
             }
             Kind::Deadline => self.heeds_deadline(door, &report).await,
             _ => {}
+        }
+    }
+
+    /// Whether the disk has taken every change since the run behind this door began.
+    fn took_all(&self, door: usize) -> bool {
+        self.refusals.borrow().get(&door) == Some(&self.disk.refusals())
+    }
+
+    /// The flag is up where a run has asked for a human, and down where the token works; another end
+    /// leaves it as it was.
+    fn looks_for_flag(&self, door: usize, report: &Report) {
+        let flagged = self.flagged();
+        let asks = report.outcome == RunOutcome::ReauthorizationRequired;
+        let is_wrong = flagged && report.outcome.works() || !flagged && asks;
+        if is_wrong && self.took_all(door) {
+            let what = format!("the flag is {flagged}; {}", told(Some(report)));
+            self.problem(Rule::FlagTellsTruth, &what);
         }
     }
 
@@ -439,9 +459,10 @@ impl World {
             return;
         };
         match date {
-            None => self.problem("no date was told 30 days ahead"),
+            None => self.problem(Rule::DateAhead, "no date was told 30 days ahead"),
             Some(date) if *date > now => {
-                self.problem(&format!("a human is needed now, and {date} was told"));
+                let what = format!("a human is needed now, and {date} was told");
+                self.problem(Rule::DateAhead, &what);
             }
             Some(date) => {
                 let early = now.duration_since(*date);
@@ -450,7 +471,8 @@ impl World {
                 let job = self.plan.jobs[0].every;
                 let lives = self.plan.policy.service_app_access_life;
                 if early.unsigned_abs() > lives + job + Duration::from_hours(1) {
-                    self.problem(&format!("{date} was told, {early:#} too early"));
+                    let what = format!("{date} was told, {early:#} too early");
+                    self.problem(Rule::DateAhead, &what);
                 }
             }
         }
@@ -461,7 +483,7 @@ impl World {
         loop {
             let fate = self.fate();
             let life = self.clone().life(door, every);
-            self.powered(&fate, life).await;
+            self.powered(door, &fate, life).await;
             self.ended(door, None);
             sleep(Duration::from_mins(1)).await;
         }
@@ -473,13 +495,28 @@ impl World {
         let manager = TokenManager::with_runner(self.sources(door), self.clock.clone(), runner);
         let landings = manager.landings();
         let world = &self;
+        let pace = &RefCell::new(Pace::default());
         let climb = |work: Work| {
             let landings = landings.clone();
             async move {
                 world.begins(door);
+                let wrong = pace
+                    .borrow_mut()
+                    .begins(world.began.elapsed(), &world.ground());
+                if let Some(wrong) = wrong {
+                    world.problem(Rule::NeverSpins, &format!("door {door}: {wrong}"));
+                }
                 work.await;
                 let landed = landings.borrow().clone();
                 world.ended(door, landed.as_deref());
+                let works = landed.is_some_and(|report| report.outcome.works());
+                let landing = if works {
+                    Landing::Token
+                } else {
+                    Landing::Nothing
+                };
+                let now = world.began.elapsed();
+                pace.borrow_mut().ends(now, landing, world.ground());
             }
         };
         let mut under_way = FuturesUnordered::new();
@@ -495,24 +532,40 @@ impl World {
         });
         let calls = async {
             loop {
-                world.calls(&manager).await;
-                sleep(every).await;
+                let mut again = Duration::from_secs(1);
+                let mut left = every;
+                while !world.calls(&manager).await && world.plan.impatient && again < left {
+                    sleep(again).await;
+                    left -= again;
+                    again *= 2;
+                }
+                sleep(left).await;
             }
         };
         select(pin!(driver), pin!(calls)).await;
     }
 
-    /// One call of a program's, with the token as it is served.
-    async fn calls(&self, manager: &TokenManager) {
+    /// One call of a program's, with the token as it is served; whether there was one.
+    async fn calls(&self, manager: &TokenManager) -> bool {
         let Ok(token) = manager.access_token().await else {
             let is_quiet = self.quiet_since.get().elapsed() > HEALED_WITHIN;
             if is_quiet && self.is_calm() && self.sandbox.would_issue() {
-                self.problem("a program has no token, although nothing is in its way");
+                let what = "a program has no token, although nothing is in its way";
+                self.problem(Rule::NeverStops, what);
             }
-            return;
+            return false;
         };
         if !self.sandbox.is_live(token.expose()) {
             let _ = manager.token_rejected(&token).await;
+        }
+        true
+    }
+
+    /// What the climbs of programs go by.
+    fn ground(&self) -> Ground {
+        Ground {
+            stored: self.disk.credentials().access_token,
+            clock: self.offset.load(Ordering::Relaxed),
         }
     }
 
@@ -570,23 +623,24 @@ impl World {
             Event::DiskFails(illness) => {
                 self.illnesses.set(self.illnesses.get() + 1);
                 self.disk.set_illness(Some(illness));
-                true
+                false
             }
             Event::DiskRecovers => {
                 self.illnesses.set(self.illnesses.get() - 1);
                 if self.illnesses.get() == 0 {
                     self.disk.set_illness(None);
                 }
-                true
+                false
             }
             Event::PowerCut => {
                 for fate in self.living.take().iter().filter_map(Weak::upgrade) {
                     fate.die();
                 }
                 self.disk.cut_power();
+                self.sandbox.power_was_cut();
                 self.power.send_modify(|cuts| *cuts += 1);
                 self.figures.borrow_mut().power_cuts += 1;
-                true
+                false
             }
             Event::Kill(point) => {
                 self.next_fate.set(Some(point));
@@ -641,7 +695,7 @@ impl World {
         // With the integration a mint may bring another refresh token at the end, which lives on.
         let has_deadline = self.plan.kind == Kind::Deadline && !self.plan.hand.integration;
         if has_deadline && !self.has_met_deadline.get() {
-            self.problem("no deadline was met");
+            self.problem(Rule::DateAhead, "no deadline was met");
         }
         let counts = self.sandbox.counts();
         let mut figures = self.figures.take();

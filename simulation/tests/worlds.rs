@@ -1,5 +1,8 @@
 //! Worlds that are lived through in every test run; `scripts/simulate` lives through more.
 
+use std::time::Duration;
+
+use webex_simulation::plan::{Event, Weather};
 use webex_simulation::{Figures, Kind, Plan, run};
 
 #[track_caller]
@@ -83,6 +86,38 @@ fn an_hourly_job_finds_a_valid_token_for_a_month() {
     plan.events.retain(|(at, _)| *at < plan.lasts);
     let figures = breaks_no_rule(&plan);
     assert_eq!(figures.runs, 730);
+}
+
+/// Webex is away for six hours, just when a token that the program has been issued comes to its end.
+#[test]
+fn a_token_outlives_six_hours_without_webex() {
+    const HOUR: Duration = Duration::from_hours(1);
+    let mut plan = Plan::of_kind(Kind::Year, 1);
+    let end = plan.policy.service_app_access_life * 2;
+    plan.lasts = end + 24 * HOUR;
+    plan.events = vec![
+        (end - 2 * HOUR, Event::Begins(Weather::Down(503))),
+        (end + 4 * HOUR, Event::Clears),
+    ];
+    breaks_no_rule(&plan);
+}
+
+/// Webex is away for three hours while two programs ask for the token each minute and more often.
+/// Then it is there, and so is the token, within the half hour.
+#[test]
+fn a_long_lived_program_neither_spins_nor_stops() {
+    const HOUR: Duration = Duration::from_hours(1);
+    let mut plan = Plan::of_kind(Kind::Crowd, 1);
+    plan.jobs.clear();
+    plan.programs = vec![Duration::from_mins(1); 2];
+    plan.impatient = true;
+    plan.human_after = None;
+    plan.lasts = 10 * HOUR;
+    plan.events = vec![
+        (5 * HOUR, Event::Begins(Weather::Down(503))),
+        (8 * HOUR, Event::Clears),
+    ];
+    breaks_no_rule(&plan);
 }
 
 #[test]
