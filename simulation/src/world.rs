@@ -419,7 +419,8 @@ impl World {
         let flagged = self.flagged();
         let asks = report.outcome == RunOutcome::ReauthorizationRequired;
         let is_wrong = flagged && report.outcome.works() || !flagged && asks;
-        if is_wrong && self.took_all(door) {
+        // Who waits for an answer in bad weather holds the lock, without which it stays as it is.
+        if is_wrong && self.is_calm() && self.took_all(door) {
             let what = format!("the flag is {flagged}; {}", told(Some(report)));
             self.problem(Rule::FlagTellsTruth, &what);
         }
