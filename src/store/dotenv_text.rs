@@ -116,19 +116,23 @@ pub fn check(text: &str) -> Result<(), DotenvError> {
 pub fn check_editable(text: &str, keys: &[&str]) -> Result<(), DotenvError> {
     let original = Original::of(text)?;
     let edits: Vec<_> = keys.iter().map(|&key| (key, Edit::Set("x"))).collect();
-    let lasts = |edits: &[(&str, Edit<'_>)]| original.edited(edits, keys).map(drop);
-    // Two on one line can be set together, as neither is what must stay, and not one by one. Where a
-    // line is taken out, those around it may mean something together. And where one is set that the
-    // shell stopped at, it goes on, perhaps to what nobody can follow: so the others are tried without
-    // each of them, too.
+    // Two on one line can be set together, as neither is what must stay, and not one by one. And
+    // where a line is taken out, those around it may mean something together.
     for (index, &(key, set)) in edits.iter().enumerate() {
-        lasts(&[(key, set)])?;
-        lasts(&[(key, Edit::Remove)])?;
         let mut others = edits.clone();
         others.remove(index);
-        lasts(&others)?;
+        let tries: [&[_]; 3] = [&[(key, set)], &[(key, Edit::Remove)], &others];
+        for some in tries {
+            let edited = original.edited(some)?;
+            if original.views.shell.reach == Reach::All {
+                continue;
+            }
+            // Once what the shell stopped at is gone, it goes on, and may see what it did not.
+            let rest = Original::of(&edited).and_then(|original| original.edited(&edits));
+            rest.map_err(|error| disputed_edit(text, error.key.as_deref().unwrap_or(key)))?;
+        }
     }
-    lasts(&edits)
+    original.edited(&edits).map(drop)
 }
 
 /// The value of the last assignment of `key`, as dotenvy reads it.
@@ -180,7 +184,7 @@ pub fn line_of(text: &str, key: &str) -> Option<usize> {
 /// A quote is not closed; readers disagree on where one of the keys is assigned; no notation carries
 /// a new value; or the result would change what some reader reads elsewhere.
 pub fn edit(text: &str, edits: &[(&str, Edit<'_>)]) -> Result<String, DotenvError> {
-    Original::of(text)?.edited(edits, &[])
+    Original::of(text)?.edited(edits)
 }
 
 /// A text to be edited, read once however many edits are tried on it.
@@ -200,8 +204,7 @@ impl<'a> Original<'a> {
         })
     }
 
-    /// Applies `edits` in turn, if that leaves the readers at one about `keys` as well.
-    fn edited(&self, edits: &[(&str, Edit<'_>)], keys: &[&str]) -> Result<String, DotenvError> {
+    fn edited(&self, edits: &[(&str, Edit<'_>)]) -> Result<String, DotenvError> {
         let mut edited = None;
         for &(key, edit) in edits {
             let before: Option<Views<'_>> = edited.as_deref().map(Views::of);
@@ -212,7 +215,7 @@ impl<'a> Original<'a> {
             });
         }
         let edited = edited.unwrap_or_else(|| self.views.text.to_owned());
-        self.verify(&edited, edits, keys)?;
+        self.verify(&edited, edits)?;
         Ok(edited)
     }
 }
@@ -450,18 +453,10 @@ fn names(text: &str, key: &str) -> bool {
 
 impl Original<'_> {
     /// Makes sure that every reader sees the edits, and nothing else that is new to it.
-    fn verify(
-        &self,
-        after: &str,
-        edits: &[(&str, Edit<'_>)],
-        agreed: &[&str],
-    ) -> Result<(), DotenvError> {
+    fn verify(&self, after: &str, edits: &[(&str, Edit<'_>)]) -> Result<(), DotenvError> {
         check(after)?;
         let keys: Vec<_> = edits.iter().map(|&(key, _)| key).collect();
         let (before, seen) = (&self.views, Views::of(after));
-        if let Some(key) = agreed.iter().find(|key| seen.agreed(key).is_err()) {
-            return Err(disputed_edit(before.text, key));
-        }
         let read = decoded(after);
         for &(key, _) in edits {
             let last = edits.iter().rev().find(|(other, _)| *other == key);
@@ -725,10 +720,14 @@ mod tests {
         let between = check_editable("A\nTOKEN=1\n=<you>b=c\n", &[KEY]);
         let between = between.map_err(|error| (error.line, error.problem));
         assert_eq!(between, Err((2, Disputed)));
-        // The shell stops at a parenthesis; once that is gone, it goes on to the here-document.
-        let behind = check_editable("TOKEN=a(\nOTHER=b <<c\n", &[KEY, "OTHER"]);
-        let behind = behind.map_err(|error| (error.line, error.problem));
-        assert_eq!(behind, Err((2, Disputed)));
+        // The shell stops at the first line; once that is set, it goes on to the second.
+        for text in ["TOKEN=a(\nOTHER=b <<c\n", "TOKEN=`\nOTHER=b A=1\n"] {
+            let behind = check_editable(text, &[KEY, "OTHER"]);
+            let behind = behind.map_err(|error| error.problem);
+            assert_eq!(behind, Err(Disputed), "{text:?}");
+        }
+        let template = check_editable("TOKEN=<paste it>\nOTHER=<this, too>\n", &[KEY, "OTHER"]);
+        assert_eq!(template, Ok(()));
     }
 
     #[test]
