@@ -19,7 +19,7 @@ pub use crate::sources::jws::properties::jws;
 use crate::sources::schedule;
 use crate::store::dotenv_text::{self, Edit};
 use crate::store::{
-    ACCESS_TOKEN_KEY, Flag, MANAGED_KEYS, REAUTHORIZATION_KEY, REFRESH_TOKEN_KEY, StoredTokens,
+    self, ACCESS_TOKEN_KEY, Flag, REAUTHORIZATION_KEY, REFRESH_TOKEN_KEY, StoredTokens,
     config_fingerprints, config_with, dotenv_with, json_text,
 };
 use crate::token::{AccessToken, Issued, RefreshToken};
@@ -64,35 +64,36 @@ fn is_plain(token: &str) -> bool {
 
 /// Panics unless a `.env` is either left alone or edited so that all readers have the new values,
 /// and everything else as before. The bytes hold its text, in which 1 to 3 stand for our keys, an
-/// access token, a refresh token or nothing, and the time of a flag or nothing.
+/// access token or nothing, a refresh token or nothing, and the time of a flag or nothing.
 pub fn dotenv_edit(data: &[u8]) {
     let [text, access_token, refresh_token, since] = texts(data);
     let text = text
         .replace('\u{1}', ACCESS_TOKEN_KEY)
         .replace('\u{2}', REFRESH_TOKEN_KEY)
         .replace('\u{3}', REAUTHORIZATION_KEY);
-    let issued_now = issued(&access_token, &refresh_token);
-    let flag = if since.is_empty() {
-        Flag::Down
-    } else {
-        Flag::Up(since.clone())
+    // What is issued takes the flag down.
+    let issued_now = (!access_token.is_empty()).then(|| issued(&access_token, &refresh_token));
+    let flag = match &issued_now {
+        None if !since.is_empty() => Flag::Up(since.clone()),
+        _ => Flag::Down,
     };
-    // No access token is empty; the others may be absent.
-    let others = [&refresh_token, &since];
-    let are_plain =
-        is_plain(&access_token) && others.iter().all(|it| it.is_empty() || is_plain(it));
-    let edited = match dotenv_with(&text, Some(&issued_now), &flag) {
+    let are_plain = [&access_token, &refresh_token, &since]
+        .iter()
+        .all(|it| it.is_empty() || is_plain(it));
+    let is_editable = store::check_dotenv(&text).is_ok();
+    let edited = match dotenv_with(&text, issued_now.as_ref(), &flag) {
         Ok(edited) => edited,
         Err(error) => {
             // What is judged before anything is spent holds afterwards.
-            let is_editable = || dotenv_text::check_editable(&text, &MANAGED_KEYS).is_ok();
-            assert!(!(are_plain && is_editable()), "{text:?}: {error:?}");
+            assert!(!(are_plain && is_editable), "{text:?}: {error:?}");
             return;
         }
     };
-    dotenv_text::properties::assert_edited(&text, &edited, &edits_of(&issued_now, &flag));
+    dotenv_text::properties::assert_edited(&text, &edited, &edits_of(issued_now.as_ref(), &flag));
+    let again = dotenv_with(&edited, issued_now.as_ref(), &flag);
+    assert_eq!(again.as_ref(), Ok(&edited), "the same edit again");
 
-    if !refresh_token.is_empty() {
+    if issued_now.is_some() && !refresh_token.is_empty() {
         let stored = StoredTokens::in_text(&edited).expect("it can be read");
         let is_there = |token: &&str| !token.trim().is_empty();
         let found = stored.access_token.as_ref().map(AccessToken::expose);
@@ -101,37 +102,31 @@ pub fn dotenv_edit(data: &[u8]) {
         assert_eq!(found, Some(&*refresh_token).filter(is_there));
     }
 
-    let again = dotenv_with(&edited, Some(&issued_now), &flag);
-    assert_eq!(again.as_ref(), Ok(&edited), "the same edit again");
-    // Where not all keys were edited, others may be out of reach.
-    let is_editable = dotenv_text::check_editable(&text, &MANAGED_KEYS).is_ok();
-    let has_next = is_editable || !refresh_token.is_empty();
-    let next = issued(
-        "next-access_token",
-        if has_next { "next-refresh_token" } else { "" },
-    );
-    // What was taken out cannot be put back at the end of every file.
-    let is_absent = dotenv_text::line_of(&text, REAUTHORIZATION_KEY).is_none();
-    let flag = match &flag {
-        Flag::Up(_) if is_editable => Flag::Down,
-        Flag::Down if !is_editable || !is_absent => Flag::Down,
-        Flag::Up(_) | Flag::Down => Flag::Up("2026-01-01T00:00:00Z".to_owned()),
-    };
-    match dotenv_with(&edited, Some(&next), &flag) {
-        Ok(later) => {
-            dotenv_text::properties::assert_edited(&edited, &later, &edits_of(&next, &flag));
+    let next = issued("next-access_token", "next-refresh_token");
+    for (issued, flag) in [
+        (Some(&next), Flag::Down),
+        (None, Flag::Up("2026-01-01T00:00:00Z".to_owned())),
+    ] {
+        match dotenv_with(&edited, issued, &flag) {
+            Ok(later) => {
+                let edits = edits_of(issued, &flag);
+                dotenv_text::properties::assert_edited(&edited, &later, &edits);
+            }
+            // A backtick in a value may close one that was open before.
+            Err(error) => assert!(
+                !(are_plain && is_editable),
+                "{text:?} cannot be edited again: {error:?}"
+            ),
         }
-        // A backtick in a value may close one that was open before.
-        Err(error) => assert!(!are_plain, "cannot be edited again: {error:?}"),
     }
 }
 
-fn edits_of<'a>(issued: &'a Issued, flag: &'a Flag) -> Vec<(&'static str, Edit<'a>)> {
-    let access_token = Edit::Set(issued.access_token.expose());
-    let refresh_token = issued.refresh_token.as_ref().map(RefreshToken::expose);
-    let refresh_token = refresh_token.map(|token| (REFRESH_TOKEN_KEY, Edit::Set(token)));
+fn edits_of<'a>(issued: Option<&'a Issued>, flag: &'a Flag) -> Vec<(&'static str, Edit<'a>)> {
+    let access_token = issued.map(|it| (ACCESS_TOKEN_KEY, Edit::Set(it.access_token.expose())));
+    let refresh_token = issued.and_then(|it| it.refresh_token.as_ref());
+    let refresh_token = refresh_token.map(|it| (REFRESH_TOKEN_KEY, Edit::Set(it.expose())));
     let flag = flag.since().map_or(Edit::Remove, Edit::Set);
-    [(ACCESS_TOKEN_KEY, access_token)]
+    access_token
         .into_iter()
         .chain(refresh_token)
         .chain([(REAUTHORIZATION_KEY, flag)])

@@ -263,7 +263,7 @@ impl Files {
     /// Whether all readers would agree on `.env` after our keys in it are changed.
     pub(super) fn require_editable_env(&self) -> Result<(), ReadError> {
         let text = self.env.read()?.unwrap_or_default();
-        dotenv_text::check_editable(&text, &store::MANAGED_KEYS).map_err(|error| {
+        store::check_dotenv(&text).map_err(|error| {
             let file = self.env.shown().to_owned();
             ReadError::Dotenv { file, error }
         })

@@ -107,32 +107,26 @@ pub fn check(text: &str) -> Result<(), DotenvError> {
     }
 }
 
-/// Judges whether these keys could be set or removed, all or any one of them, whatever their new
-/// values.
+/// Judges whether each of these edits could be made, and the last of them after any other, whatever
+/// the new values.
 ///
 /// # Errors
 ///
-/// A quote is not closed, or readers disagree on where one of the keys is assigned.
-pub fn check_editable(text: &str, keys: &[&str]) -> Result<(), DotenvError> {
+/// A quote is not closed, or readers disagree on where one of the keys is assigned, or would then.
+pub fn check_editable(text: &str, edits: &[&[(&str, Edit<'_>)]]) -> Result<(), DotenvError> {
     let original = Original::of(text)?;
-    let edits: Vec<_> = keys.iter().map(|&key| (key, Edit::Set("x"))).collect();
-    // Two on one line can be set together, as neither is what must stay, and not one by one. And
-    // where a line is taken out, those around it may mean something together.
-    for (index, &(key, set)) in edits.iter().enumerate() {
-        let mut others = edits.clone();
-        others.remove(index);
-        let tries: [&[_]; 3] = [&[(key, set)], &[(key, Edit::Remove)], &others];
-        for some in tries {
-            let edited = original.edited(some)?;
-            if original.views.shell.reach == Reach::All {
-                continue;
-            }
-            // Once what the shell stopped at is gone, it goes on, and may see what it did not.
-            let rest = Original::of(&edited).and_then(|original| original.edited(&edits));
-            rest.map_err(|error| disputed_edit(text, error.key.as_deref().unwrap_or(key)))?;
+    for some in edits {
+        let edited = original.edited(some)?;
+        if original.views.shell.reach == Reach::All {
+            continue;
+        }
+        // Once what the shell stopped at is gone, it goes on, and may see what it did not.
+        if let Some(last @ [(first, _), ..]) = edits.last() {
+            let after = Original::of(&edited).and_then(|original| original.edited(last));
+            after.map_err(|error| disputed_edit(text, error.key.as_deref().unwrap_or(first)))?;
         }
     }
-    original.edited(&edits).map(drop)
+    Ok(())
 }
 
 /// The value of the last assignment of `key`, as dotenvy reads it.
@@ -706,28 +700,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_editable_takes_each_edit_by_itself() {
-        for text in ["TOKEN= OTHER=\n", "export TOKEN=1 OTHER=2\n"] {
-            let editable = check_editable(text, &[KEY, "OTHER"]);
-            let editable = editable.map_err(|error| (error.line, error.problem));
-            assert_eq!(editable, Err((1, Disputed)), "{text:?}");
+    fn what_is_editable_takes_each_edit_by_itself_and_the_last_after_any() {
+        let (token, other) = ((KEY, Edit::Set("x")), ("OTHER", Edit::Set("x")));
+        let judged = |text| {
+            let judged = check_editable(text, &[&[token], &[other], &[token, other]]);
+            judged.map_err(|error| error.problem)
+        };
+        assert_eq!(judged("TOKEN=1\nOTHER=2\n"), Ok(()));
+        assert_eq!(judged("TOKEN=<paste it>\nOTHER=<this, too>\n"), Ok(()));
+        for text in [
+            "TOKEN= OTHER=\n",
+            "export TOKEN=1 OTHER=2\n",
+            // The shell stops at the first line; once that is set, it goes on to the second.
+            "TOKEN=a(\nOTHER=b <<c\n",
+            "TOKEN=`\nOTHER=b A=1\n",
+        ] {
+            assert_eq!(judged(text), Err(Disputed), "{text:?}");
         }
-        assert_eq!(
-            check_editable("TOKEN=1\nOTHER=2\n", &[KEY, "OTHER"]),
-            Ok(())
-        );
         // Without it, npm dotenv takes the line before and the line behind for one assignment.
-        let between = check_editable("A\nTOKEN=1\n=<you>b=c\n", &[KEY]);
+        let between = check_editable("A\nTOKEN=1\n=<you>b=c\n", &[&[(KEY, Edit::Remove)]]);
         let between = between.map_err(|error| (error.line, error.problem));
         assert_eq!(between, Err((2, Disputed)));
-        // The shell stops at the first line; once that is set, it goes on to the second.
-        for text in ["TOKEN=a(\nOTHER=b <<c\n", "TOKEN=`\nOTHER=b A=1\n"] {
-            let behind = check_editable(text, &[KEY, "OTHER"]);
-            let behind = behind.map_err(|error| error.problem);
-            assert_eq!(behind, Err(Disputed), "{text:?}");
-        }
-        let template = check_editable("TOKEN=<paste it>\nOTHER=<this, too>\n", &[KEY, "OTHER"]);
-        assert_eq!(template, Ok(()));
     }
 
     #[test]
@@ -872,7 +865,7 @@ mod tests {
                 prop_assert_eq!(value(&edited, KEY), Ok(Some(new)));
                 prop_assert_eq!(line_of(&edited, "A"), None);
             }
-            let _ = check_editable(&text, &[KEY, "A"]);
+            let _ = check_editable(&text, &[&[(KEY, Edit::Remove)], &[("A", Edit::Set("x"))]]);
         }
     }
 }

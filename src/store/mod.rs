@@ -49,7 +49,7 @@ pub use rescue::{Rescue, find_rescue, remove_rescue, write_rescue};
 pub use seam::{Change, Seam, with_seam};
 pub use state::{Credential, Record, State};
 pub use tokens::{
-    ACCESS_TOKEN_KEY, Flag, MANAGED_KEYS, REAUTHORIZATION_KEY, REFRESH_TOKEN_KEY, StoredTokens,
+    ACCESS_TOKEN_KEY, Flag, REAUTHORIZATION_KEY, REFRESH_TOKEN_KEY, StoredTokens, check_dotenv,
     config_fingerprints, config_with, dotenv_with,
 };
 

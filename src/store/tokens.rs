@@ -14,9 +14,6 @@ pub const REFRESH_TOKEN_KEY: &str = "WEBEX_SERVICE_APP_REFRESH_TOKEN";
 /// Since when no stored credential has been accepted (RFC 3339); absent where all is well.
 pub const REAUTHORIZATION_KEY: &str = "WEBEX_REAUTHORIZATION_REQUIRED";
 
-/// All keys that are ours in `.env`; nothing else is ever changed there.
-pub const MANAGED_KEYS: [&str; 3] = [ACCESS_TOKEN_KEY, REFRESH_TOKEN_KEY, REAUTHORIZATION_KEY];
-
 /// Whether `.env` says that a human must re-authorize.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Flag {
@@ -137,6 +134,30 @@ pub fn dotenv_with(
         Flag::Down => (REAUTHORIZATION_KEY, Edit::Remove),
     });
     dotenv_text::edit(text, &edits)
+}
+
+/// Judges whether all that is ever put into `.env` could be: what a grant issues, what a mint issues
+/// that brings no refresh token, and the flag.
+///
+/// # Errors
+///
+/// The text cannot be edited so that every reader agrees on it.
+pub fn check_dotenv(text: &str) -> Result<(), DotenvError> {
+    const VALUE: Edit<'_> = Edit::Set("x");
+    const FLAG_DOWN: (&str, Edit<'_>) = (REAUTHORIZATION_KEY, Edit::Remove);
+    dotenv_text::check_editable(
+        text,
+        &[
+            &[(REAUTHORIZATION_KEY, VALUE)],
+            &[FLAG_DOWN],
+            &[(ACCESS_TOKEN_KEY, VALUE), FLAG_DOWN],
+            &[
+                (ACCESS_TOKEN_KEY, VALUE),
+                (REFRESH_TOKEN_KEY, VALUE),
+                FLAG_DOWN,
+            ],
+        ],
+    )
 }
 
 /// The fingerprints of two texts in `token-config.json`; none where there is no such text.
