@@ -185,6 +185,39 @@ fn a_climb_tells_of_a_renewal_whose_answer_was_lost_and_does_not_repeat_it() {
 }
 
 #[test]
+fn a_refresh_token_that_may_be_spent_puts_off_no_date() {
+    let story = used_before(46);
+    let date = |story: &Story| {
+        let json = story.check_token(&["--offline", "--json"]).json();
+        let credentials = json["credentials"].as_array().expect("credentials").clone();
+        let end = |name: &str| {
+            let of_name = credentials.iter().find(|it| it["name"] == name);
+            of_name.expect(name)["expiresAt"].clone()
+        };
+        let ends = ["personal_access_token", "integration_refresh_token"].map(end);
+        (json["humanNeededBy"].clone(), ends)
+    };
+    let shorten = || {
+        story.edit_state(|state| {
+            state["credentials"]["service_app_refresh_token"]["expires_in"] = (10 * 86_400).into();
+        });
+    };
+    shorten();
+    let (needed, [_, integration]) = date(&story);
+    assert_eq!(needed, integration);
+    story
+        .sandbox
+        .script(Endpoint::IntegrationRefresh, [Fault::drop_after()]);
+    climb(&story).exits(0);
+    shorten();
+
+    // What the integration has issued mints for two more weeks.
+    let (needed, [personal_access_token, integration]) = date(&story);
+    assert_eq!(needed, personal_access_token);
+    assert_ne!(needed, integration);
+}
+
+#[test]
 fn nothing_is_renewed_outside_a_climb() {
     let story = unused_for(60);
     story.refresh_token(&["--json"]).exits(0).outcome("valid");

@@ -352,23 +352,23 @@ impl Files {
         intent.is_some_and(|intent| self.who_lost(&intent).is_some())
     }
 
-    /// Which answers an earlier run has lost, in words. Whoever holds a lock may still be waiting
-    /// for one.
-    pub(super) fn lost_answers(&self) -> Vec<String> {
-        let mut lost = Vec::new();
-        let open = store::peek_intent(&self.env).filter(|_| !store::is_locked(&self.env));
-        if let Some(who) = open.and_then(|intent| self.who_lost(&intent)) {
-            lost.push(who + "; the refresh token may be spent");
-        }
-        lost.extend(self.lost_renewal());
-        lost
+    /// Which answers an earlier run has lost, in words.
+    pub(super) fn lost_answers(&self) -> impl Iterator<Item = String> {
+        self.lost_grant().into_iter().chain(self.lost_renewal())
     }
 
-    /// An answer for the integration that a dead run has lost, if there is one, in words.
+    /// An answer for the service app that a dead run has lost, if there is one, in words.
+    pub(super) fn lost_grant(&self) -> Option<String> {
+        let open = || self.who_lost(&store::peek_intent(&self.env)?);
+        let who = abandoned(&self.env, open)?;
+        Some(who + "; the refresh token may be spent")
+    }
+
+    /// The same for the integration.
     pub(super) fn lost_renewal(&self) -> Option<String> {
         let config = self.config.as_ref().ok()?;
-        let is_lost = integration::held(self) == Held::Doubtful && !store::is_locked(config);
-        is_lost.then(|| integration::lost_answer(config))
+        let open = || (integration::held(self) == Held::Doubtful).then_some(());
+        abandoned(config, open).map(|()| integration::lost_answer(config))
     }
 
     /// Remembers what was just saved in `.env`.
@@ -492,6 +492,16 @@ pub(super) fn life(record: Option<&Record>) -> Life {
         lifetime: record.issued_at.and(record.expires_in),
         known_since: Some(record.first_seen),
     })
+}
+
+/// What is open beside `place`, if nobody is at it: whoever holds the lock may still close it, and may
+/// have done so between two looks.
+fn abandoned<T: PartialEq>(place: &Place, open: impl Fn() -> Option<T>) -> Option<T> {
+    let before = open()?;
+    if store::is_locked(place) {
+        return None;
+    }
+    open().filter(|now| *now == before)
 }
 
 /// The fingerprint of the access token that `.env` holds now, if it can be read.

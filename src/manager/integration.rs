@@ -220,7 +220,7 @@ async fn lock(run: &Run<'_>, config: &Place, step: Asked) -> Result<StoreLock, (
 pub(super) fn lost_answer(config: &Place) -> String {
     format!(
         "{}: an earlier run ended before the integration's answer was saved; its refresh token may \
-         be spent",
+         be spent and is tried last; `setup_oauth --reauthorize` brings a new one",
         config.shown().display()
     )
 }

@@ -452,13 +452,26 @@ impl Check<'_> {
         let usable = |(credential, settings): &(&CredentialStatus, bool)| {
             *settings && credential.state.may_work()
         };
-        let human_needed_by = lifetime::human_needed_by(
-            rungs
-                .iter()
-                .filter(|rung| usable(rung))
-                .map(|(credential, _)| credential.expires_at),
-        );
         let can_be_renewed = rungs.iter().any(usable);
+        // What may be spent is counted on only where there is nothing else.
+        let is_sure = |(credential, _): &(&CredentialStatus, bool)| match credential.credential {
+            Credential::ServiceAppRefreshToken => self.files.lost_grant().is_none(),
+            Credential::IntegrationRefreshToken => self.files.lost_renewal().is_none(),
+            _ => true,
+        };
+        let sure: Vec<_> = rungs
+            .iter()
+            .filter(|rung| usable(rung) && is_sure(rung))
+            .collect();
+        let counted = if sure.is_empty() {
+            rungs.iter().filter(|rung| usable(rung)).collect()
+        } else {
+            sure
+        };
+        let ends = counted
+            .into_iter()
+            .map(|(credential, _)| credential.expires_at);
+        let human_needed_by = lifetime::human_needed_by(ends);
         let problems = self.files.problems();
         let file = self.files.env.shown().display();
         let (outcome, message, remedy) = match access_token.state {
