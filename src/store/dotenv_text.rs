@@ -107,8 +107,7 @@ pub fn check(text: &str) -> Result<(), DotenvError> {
     }
 }
 
-/// Judges whether each of these edits could be made, and the last of them after any other, whatever
-/// the new values.
+/// Judges whether each of these edits could be made, also after each of them, whatever the new values.
 ///
 /// # Errors
 ///
@@ -121,9 +120,12 @@ pub fn check_editable(text: &str, edits: &[&[(&str, Edit<'_>)]]) -> Result<(), D
             continue;
         }
         // Once what the shell stopped at is gone, it goes on, and may see what it did not.
-        if let Some(last @ [(first, _), ..]) = edits.last() {
-            let after = Original::of(&edited).and_then(|original| original.edited(last));
-            after.map_err(|error| disputed_edit(text, error.key.as_deref().unwrap_or(first)))?;
+        let edited = Original::of(&edited)?;
+        for next in edits {
+            edited.edited(next).map_err(|error| {
+                let key = error.key.unwrap_or_default();
+                disputed_edit(text, &key)
+            })?;
         }
     }
     Ok(())
@@ -700,7 +702,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_editable_takes_each_edit_by_itself_and_the_last_after_any() {
+    fn what_is_editable_takes_each_edit_by_itself_and_after_each() {
         let (token, other) = ((KEY, Edit::Set("x")), ("OTHER", Edit::Set("x")));
         let judged = |text| {
             let judged = check_editable(text, &[&[token], &[other], &[token, other]]);
