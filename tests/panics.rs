@@ -1,4 +1,5 @@
-//! A climb that ends in a panic is a failure like any other: it is not repeated by every call.
+//! A climb that ends in a panic is a failure like any other: it is not repeated by every call, and
+//! what it tells with its dying breath, the backtrace included, holds no secret.
 //!
 //! In a binary of its own, because what makes it panic is the log, of which a process has one.
 
@@ -6,8 +7,10 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::backtrace::Backtrace;
+use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use jiff::SignedDuration;
 use tracing_subscriber::Layer;
@@ -15,7 +18,7 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry::Registry;
 
-use support::Story;
+use support::{Story, assert_no_pieces};
 use webex_tokens::clock::Clock;
 use webex_tokens::config::{Environment, Flags, Sources};
 use webex_tokens::manager::TokenManager;
@@ -34,7 +37,7 @@ impl Layer<Registry> for Mine {
 }
 
 #[test]
-fn a_climb_that_panics_is_not_repeated_by_every_call() {
+fn a_climb_that_panics_is_not_repeated_by_every_call_and_tells_no_secret() {
     let armed = Arc::new(AtomicBool::new(true));
     tracing_subscriber::registry()
         .with(Mine(Arc::clone(&armed)))
@@ -55,12 +58,22 @@ fn a_climb_that_panics_is_not_repeated_by_every_call() {
         environment: Environment::default(),
     };
     let manager = TokenManager::with_clock(sources, clock.clone());
+    let last_words = Arc::new(Mutex::new(String::new()));
+    let heard = Arc::clone(&last_words);
+    panic::set_hook(Box::new(move |panic| {
+        let told = format!("{panic}\n{}", Backtrace::force_capture());
+        heard.lock().expect("nobody panics here").push_str(&told);
+    }));
 
     for _ in 0..100 {
         let error = pollster::block_on(manager.access_token()).expect_err("no token");
         assert!(error.is_passing(), "{error}");
     }
     assert_eq!(story.requests(), ["GET /v1/dataSources"]);
+    drop(panic::take_hook());
+    let told = last_words.lock().expect("nobody panics here").clone();
+    assert!(told.contains("the log is full"), "{told}");
+    assert_no_pieces(&told, &story.secrets());
 
     armed.store(false, Ordering::Relaxed);
     clock.advance(SignedDuration::from_mins(30));

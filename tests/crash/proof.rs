@@ -51,6 +51,12 @@ pub(crate) enum Cause {
     FailedAlways,
 }
 
+impl Cause {
+    fn is_in_haste(self) -> bool {
+        matches!(self, Self::FailedOften | Self::FailedAlways)
+    }
+}
+
 /// What the disk says when it takes nothing.
 const ERRORS: [&str; 4] = ["ENOSPC", "EIO", "EACCES", "EROFS"];
 
@@ -268,7 +274,7 @@ impl Tale {
         let tracer = Tracer::new();
         let mut command = tracer.command(&scene.story, injections, self.program);
         command.args(self.arguments);
-        if matches!(cause, Some(Cause::FailedOften | Cause::FailedAlways)) {
+        if cause.is_some_and(Cause::is_in_haste) {
             command.args(self.in_haste);
         }
         let told = (self.run)(&scene.story, &mut command);
@@ -286,15 +292,20 @@ impl Tale {
         let texts = Texts::default();
         let tally = Mutex::new(Tally::of(self, kind));
         let missed = Mutex::new(Vec::new());
+        let elsewhere = Mutex::new(Vec::new());
         let prove = |case: Case| {
             if tally.lock().expect("nobody panics here").has(&case.name) {
                 return;
             }
             match catch_unwind(AssertUnwindSafe(|| self.prove_one(&case, &texts))) {
-                Ok(counted) => tally
+                Ok(Some(counted)) => tally
                     .lock()
                     .expect("nobody panics here")
                     .note(&case.name, &counted),
+                Ok(None) => elsewhere
+                    .lock()
+                    .expect("nobody panics here")
+                    .push(case.call),
                 Err(_) => missed.lock().expect("nobody panics here").push(case.name),
             }
         };
@@ -308,6 +319,13 @@ impl Tale {
             "{}: {} of {all}: {missed:#?}",
             self.name,
             missed.len()
+        );
+        // How often a socket is asked in vain differs from run to run.
+        let elsewhere = elsewhere.into_inner().expect("nobody panics here");
+        assert!(
+            elsewhere.len() * 20 <= all && elsewhere.iter().all(|call| !call.changes),
+            "{}: no run came to {elsewhere:#?}",
+            self.name
         );
         let read = match texts.are_read_by_every_reader() {
             // All of it was done in an earlier run.
@@ -323,8 +341,9 @@ impl Tale {
         ));
     }
 
-    /// Until the run was cut off at that call. One that was killed elsewhere is judged, too.
-    fn prove_one(&self, case: &Case, texts: &Texts) -> Vec<&'static str> {
+    /// Until the run was cut off at that call; `None` if no run came to it. One that was killed
+    /// elsewhere is judged, too.
+    fn prove_one(&self, case: &Case, texts: &Texts) -> Option<Vec<&'static str>> {
         for _ in 0..TRIES {
             let scene = (self.begin)();
             let (told, calls) = self.told(&scene, &case.injections, Some(case.cause));
@@ -335,12 +354,15 @@ impl Tale {
             };
             let was_killed = ending.told.code == 128 + 9;
             let is_hit = is_hit && was_killed == (case.cause == Cause::Killed);
+            // On a machine that is busy with others of its kind, haste may come to nothing.
+            let was_too_slow = case.cause.is_in_haste() && ending.told.code == 75;
+            let is_hit = is_hit && !was_too_slow;
             if !is_hit && case.cause != Cause::Killed {
                 continue;
             }
             let counted = catch_unwind(AssertUnwindSafe(|| (self.judge)(&scene, texts, &ending)));
             match counted {
-                Ok(counted) if is_hit => return counted,
+                Ok(counted) if is_hit => return Some(counted),
                 Ok(_) => {}
                 Err(why) => {
                     eprintln!(
@@ -356,7 +378,7 @@ impl Tale {
                 }
             }
         }
-        panic!("no run came to {:?}", case.call);
+        None
     }
 }
 
