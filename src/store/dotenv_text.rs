@@ -571,10 +571,12 @@ fn dominant_line_ending(text: &str) -> &'static str {
 }
 
 /// Takes the line feed off the end, unless a reader would read the last line differently: bash loses
-/// a carriage return with it, and white space at the very end of a text is an error to dotenvy.
+/// a carriage return with it, and white space at the very end of a text is an error to dotenvy. Nor
+/// where bash would take a line that is appended for the rest of the one before.
 fn strip_line_feed(text: &mut String) {
     if let Some(stripped) = text.strip_suffix('\n')
-        && !stripped.ends_with('\r')
+        && !stripped.ends_with(['\r', '\\'])
+        && !stripped.ends_with("\\\n")
         && decoded_as_is(stripped) == decoded_as_is(text)
     {
         text.pop();
