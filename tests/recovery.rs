@@ -731,18 +731,24 @@ fn what_was_answered_for_is_tried_before_what_may_be_spent() {
     assert_eq!(counts.reused_refresh_tokens, 0, "{:?}", story.asked());
 }
 
+/// A run has died with the answer for the service app; a personal access token works, too.
+fn with_an_answer_lost() -> Story {
+    let (story, _) = refused();
+    let pat = story.sandbox.issue_personal_access_token();
+    story.configured_with(Some(&pat), None);
+    let grant = Endpoint::ServiceAppRefresh;
+    let grant = story.sandbox.gate_at(grant, Position::BeforeAnswering);
+    let run = Run::start(&story, &[]);
+    grant.wait_for_request();
+    run.kill();
+    grant.release();
+    story
+}
+
 #[test]
 fn whichever_program_climbs_next_tells_of_a_lost_answer() {
     for arguments in [&["list"][..], &["list", "--json"], &["extend", "--all"]] {
-        let (story, _) = refused();
-        let pat = story.sandbox.issue_personal_access_token();
-        story.configured_with(Some(&pat), None);
-        let grant = Endpoint::ServiceAppRefresh;
-        let grant = story.sandbox.gate_at(grant, Position::BeforeAnswering);
-        let run = Run::start(&story, &[]);
-        grant.wait_for_request();
-        run.kill();
-        grant.release();
+        let story = with_an_answer_lost();
 
         let told = story.data_sources(arguments);
 
@@ -753,18 +759,10 @@ fn whichever_program_climbs_next_tells_of_a_lost_answer() {
 
 #[test]
 fn a_lost_answer_is_told_of_however_many_climbs_a_program_makes() {
-    let (story, _) = refused();
-    let pat = story.sandbox.issue_personal_access_token();
-    story.configured_with(Some(&pat), None);
+    let story = with_an_answer_lost();
     for id in story.sandbox.seed_data_sources(1) {
         story.sandbox.age_data_source(&id, Duration::from_hours(13));
     }
-    let grant = Endpoint::ServiceAppRefresh;
-    let grant = story.sandbox.gate_at(grant, Position::BeforeAnswering);
-    let run = Run::start(&story, &[]);
-    grant.wait_for_request();
-    run.kill();
-    grant.release();
     let update = story.sandbox.gate(Endpoint::UpdateDataSource);
     let mut command = story.command(DATA_SOURCES);
     let extend = story.start(command.args(["extend", "--all"]));
