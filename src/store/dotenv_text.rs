@@ -114,12 +114,16 @@ pub fn check(text: &str) -> Result<(), DotenvError> {
 /// A quote is not closed, or readers disagree on where one of the keys is assigned, or would then.
 pub fn check_editable(text: &str, edits: &[&[(&str, Edit<'_>)]]) -> Result<(), DotenvError> {
     let original = Original::of(text)?;
+    let takes_out = |&(key, edit): &(&str, Edit<'_>)| {
+        matches!(edit, Edit::Remove) && line_of(text, key).is_some()
+    };
     for some in edits {
         let edited = original.edited(some)?;
-        if original.views.shell.reach == Reach::All {
+        // Once what the shell stopped at is gone, it goes on, and may see what it did not. And a line
+        // that is taken out may not find its place again at the end.
+        if original.views.shell.reach == Reach::All && !some.iter().any(takes_out) {
             continue;
         }
-        // Once what the shell stopped at is gone, it goes on, and may see what it did not.
         let edited = Original::of(&edited)?;
         for next in edits {
             edited.edited(next).map_err(|error| {
@@ -725,6 +729,10 @@ mod tests {
         let between = check_editable("A\nTOKEN=1\n=<you>b=c\n", &[&[(KEY, Edit::Remove)]]);
         let between = between.map_err(|error| (error.line, error.problem));
         assert_eq!(between, Err((2, Disputed)));
+        // npm dotenv takes what is appended for the value of the last line.
+        let appended = check_editable("TOKEN=1\nA:", &[&[(KEY, Edit::Remove)], &[token]]);
+        let appended = appended.map_err(|error| (error.line, error.problem));
+        assert_eq!(appended, Err((1, Disputed)));
     }
 
     #[test]
