@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use webex_sandbox::{Rule, Sandbox, Verdict, Violation, Witness as _};
+use webex_sandbox::{Met, Rule, Sandbox, Verdict, Violation, Witness as _};
 use webex_tokens::clock::Clock;
 use webex_tokens::config::{Environment, Flags, Sources};
 use webex_tokens::manager::{
@@ -160,8 +160,6 @@ struct World {
     told: RefCell<Vec<(Timestamp, Option<Timestamp>)>>,
     /// Whether a human was needed, after dates had been told.
     has_met_deadline: Cell<bool>,
-    /// How many changes the disk had refused when the run behind a door began.
-    refusals: RefCell<BTreeMap<usize, u64>>,
     /// When the run behind a door began that has not ended.
     open: RefCell<BTreeMap<usize, Instant>>,
     /// How many violations of the judge's are among the problems.
@@ -218,7 +216,6 @@ impl World {
             illnesses: Cell::new(0),
             told: RefCell::default(),
             has_met_deadline: Cell::new(false),
-            refusals: RefCell::default(),
             open: RefCell::default(),
             violations: Cell::new(0),
             overwrites: Cell::new(0),
@@ -343,15 +340,13 @@ impl World {
 
     fn begins(&self, door: usize) {
         self.sandbox.run_begins(door, &format!("door {door}"));
-        let refusals = self.disk.refusals();
-        self.refusals.borrow_mut().insert(door, refusals);
         self.open.borrow_mut().insert(door, Instant::now());
     }
 
-    /// A run has ended: so, or with its process.
-    fn ended(&self, door: usize, report: Option<&Report>) {
+    /// A run has ended: so, or with its process. What it has met.
+    fn ended(&self, door: usize, report: Option<&Report>) -> Met {
         self.open.borrow_mut().remove(&door);
-        self.sandbox.run_ends(door, verdict(report));
+        let met = self.sandbox.run_ends(door, verdict(report));
         let violations = self.sandbox.violations_from(self.violations.get());
         self.violations.update(|known| known + violations.len());
         for Violation { rule, what } in violations {
@@ -363,7 +358,7 @@ impl World {
             self.problem(Rule::NeverTorn, what);
         }
         if let Some(report) = report {
-            self.looks_for_flag(door, report);
+            self.looks_for_flag(report, met);
         }
         let name = report.map_or("died", |report| report.outcome.name());
         let requests = report.map_or(0, Report::requests);
@@ -371,6 +366,7 @@ impl World {
         let mut figures = self.figures.borrow_mut();
         figures.runs += 1;
         figures.deaths += u64::from(report.is_none());
+        met
     }
 
     /// Runs `refresh_token` again and again.
@@ -393,13 +389,13 @@ impl World {
         let run = refresh(&sources, &self.clock, Need::default(), limits);
         let run = self.in_time(door, self.powered(door, &fate, run));
         let report = run.await.flatten();
-        self.ended(door, report.as_ref());
+        let met = self.ended(door, report.as_ref());
         let Some(report) = report else { return };
         let has_trouble = matches!(
             report.outcome,
             RunOutcome::NotSaved | RunOutcome::Unreadable
         );
-        if has_trouble && self.took_all(door) {
+        if has_trouble && !met.refusal {
             let what = format!("its disk is well; {}", told(Some(&report)));
             self.problem(Rule::BlamesDiskRightly, &what);
         }
@@ -423,19 +419,17 @@ impl World {
         done
     }
 
-    /// Whether the disk has taken every change since the run behind this door began.
-    fn took_all(&self, door: usize) -> bool {
-        self.refusals.borrow().get(&door) == Some(&self.disk.refusals())
-    }
-
     /// The flag is up where a run has asked for a human, and down where the token works; another end
     /// leaves it as it was.
-    fn looks_for_flag(&self, door: usize, report: &Report) {
+    fn looks_for_flag(&self, report: &Report, met: Met) {
         let flagged = self.flagged();
         let asks = report.outcome == RunOutcome::ReauthorizationRequired;
         let is_wrong = flagged && report.outcome.works() || !flagged && asks;
-        // Who waits for an answer in bad weather holds the lock, without which it stays as it is.
-        if is_wrong && self.is_calm() && self.took_all(door) {
+        // Without the lock, which another run may hold, it stays as it is, and the run says so.
+        let mut warnings = report.warnings.iter();
+        let says_so = warnings.any(|it| it.starts_with(&format!("{FLAG_KEY} stays in ")));
+        let is_excused = met.refusal || met.company && says_so;
+        if is_wrong && !is_excused {
             let what = format!("the flag is {flagged}; {}", told(Some(report)));
             self.problem(Rule::FlagTellsTruth, &what);
         }
