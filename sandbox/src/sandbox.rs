@@ -302,6 +302,10 @@ impl Sandbox {
     }
 
     /// It has ended; what it has met.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "it is called for its effect; few ask what the run has met"
+    )]
     pub fn run_ends(&self, door: usize, verdict: Verdict) -> Met {
         let now = self.shared.now();
         self.shared.world().run_ends(door, verdict, now)
