@@ -386,7 +386,7 @@ impl World {
         let minute = Duration::from_mins(1);
         let limits = Limits::starting_now(minute, minute, Stop::never());
         self.begins(door);
-        let run = refresh(&sources, &self.clock, Need::default(), limits);
+        let run = Box::pin(refresh(&sources, &self.clock, Need::default(), limits));
         let run = self.in_time(door, self.powered(door, &fate, run));
         let report = run.await.flatten();
         let met = self.ended(door, report.as_ref());
