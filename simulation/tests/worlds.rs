@@ -96,7 +96,10 @@ fn a_token_outlives_six_hours_without_webex() {
     let end = plan.policy.service_app_access_life * 2;
     plan.lasts = end + 24 * HOUR;
     plan.events = vec![
-        (end - 2 * HOUR, Event::Begins(Weather::Down(503))),
+        (
+            end.saturating_sub(2 * HOUR),
+            Event::Begins(Weather::Down(503)),
+        ),
         (end + 4 * HOUR, Event::Clears),
     ];
     breaks_no_rule(&plan);
