@@ -144,6 +144,15 @@ pub enum Verdict {
     Died,
 }
 
+/// What a run has met that it could not help.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Met {
+    /// The disk has refused a change.
+    pub refusal: bool,
+    /// Another run was under way at the same time, and may have held the lock.
+    pub company: bool,
+}
+
 /// More requests than any run needs.
 const MOST_REQUESTS: u32 = 40;
 
@@ -218,6 +227,8 @@ struct Run {
     world_was: u64,
     /// How many changes the disk had refused when it began.
     refusals_were: u64,
+    /// Whether another was under way at any time of it.
+    had_company: bool,
     /// Whether it met anything but the usual answers.
     was_disturbed: bool,
     /// Whether that was when it was spending something, so that others may have to wait for it.
@@ -284,6 +295,11 @@ impl Judge {
             ..Run::default()
         };
         self.runs.insert(door, run);
+        if self.runs.len() > 1 {
+            for run in self.runs.values_mut() {
+                run.had_company = true;
+            }
+        }
     }
 
     /// A request has arrived.
@@ -485,16 +501,27 @@ impl Judge {
         self.in_doubt.extend(asked.token);
     }
 
-    pub(crate) fn ends(&mut self, door: usize, verdict: Verdict, works: Works, world_is: u64) {
+    /// A run has ended; what it has met.
+    pub(crate) fn ends(
+        &mut self,
+        door: usize,
+        verdict: Verdict,
+        works: Works,
+        world_is: u64,
+    ) -> Met {
         if verdict == Verdict::Died {
             self.died(door);
         } else {
             self.goes_on(door);
         }
         let Some(run) = self.runs.get(&door) else {
-            return;
+            return Met::default();
         };
         let was_refused = self.was_refused(run);
+        let met = Met {
+            refusal: was_refused,
+            company: run.had_company,
+        };
         let world_stood_still = run.world_was == world_is;
         let is_calm = !run.was_disturbed && !was_refused && world_stood_still && run.began == works;
         let nothing_works = !works.access_token && !works.can_issue();
@@ -537,5 +564,6 @@ impl Judge {
             self.in_doubt.extend(self.held());
         }
         self.runs.remove(&door);
+        met
     }
 }

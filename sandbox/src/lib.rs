@@ -52,7 +52,7 @@ pub use crate::{
     endpoint::Endpoint,
     fault::Fault,
     gate::{Gate, Position},
-    judge::{Credentials, Rule, Verdict, Violation, Witness},
+    judge::{Credentials, Met, Rule, Verdict, Violation, Witness},
     log::Request,
     policy::{
         DataSourceShape, JwsKey, MintRefreshToken, Policy, RateLimit, RepeatedNonce,

@@ -111,6 +111,8 @@ pub struct Policy {
     pub reuse: Reuse,
     /// A refresh restarts the refresh token's lifetime. Default: no.
     pub renew_refresh_lifetime: bool,
+    /// A service app's refresh token keeps its end even so. Default: no.
+    pub fixed_service_app_lifetime: bool,
     /// A refresh within this time of the last issue returns the same access token, its expiry
     /// unmoved (seen with 24 h). Default: never.
     pub reissue_within: Option<Duration>,
@@ -219,6 +221,7 @@ impl Default for Policy {
             rotate: false,
             reuse: Reuse::Reject,
             renew_refresh_lifetime: false,
+            fixed_service_app_lifetime: false,
             reissue_within: None,
             refresh_token_in_refresh: true,
             authorization_reuses_refresh_token: false,

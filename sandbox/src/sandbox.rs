@@ -18,7 +18,7 @@ use crate::{
     endpoint::Endpoint,
     fault::Fault,
     gate::{Gate, Position},
-    judge::{Credentials, Judge, Verdict, Violation, Witness},
+    judge::{Credentials, Judge, Met, Verdict, Violation, Witness},
     jws::sign,
     log::Request,
     policy::Policy,
@@ -301,10 +301,14 @@ impl Sandbox {
         self.shared.world().run_begins(door, name, now);
     }
 
-    /// It has ended.
-    pub fn run_ends(&self, door: usize, verdict: Verdict) {
+    /// It has ended; what it has met.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "it is called for its effect; few ask what the run has met"
+    )]
+    pub fn run_ends(&self, door: usize, verdict: Verdict) -> Met {
         let now = self.shared.now();
-        self.shared.world().run_ends(door, verdict, now);
+        self.shared.world().run_ends(door, verdict, now)
     }
 
     /// Whether what the judged clients hold would give them a token now.

@@ -33,7 +33,7 @@ use self::{
 };
 use crate::{
     counts::Counts,
-    judge::{Credentials, Judge, Verdict, Works},
+    judge::{Credentials, Judge, Met, Verdict, Works},
     policy::Policy,
     reply::{Refusal, Reply},
 };
@@ -372,13 +372,13 @@ impl World {
         }
     }
 
-    /// A judged run has ended.
-    pub(crate) fn run_ends(&mut self, door: usize, verdict: Verdict, now: Timestamp) {
+    /// A judged run has ended; what it has met.
+    pub(crate) fn run_ends(&mut self, door: usize, verdict: Verdict, now: Timestamp) -> Met {
         let works = self.works(now);
         let changes = self.changes;
-        if let Some(judge) = &mut self.judge {
-            judge.ends(door, verdict, works, changes);
-        }
+        self.judge.as_mut().map_or_else(Met::default, |judge| {
+            judge.ends(door, verdict, works, changes)
+        })
     }
 
     /// A judged run has replaced what its client's files held.

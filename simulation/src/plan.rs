@@ -272,7 +272,6 @@ fn year(seed: u64, rng: &mut Rng) -> Plan {
     let lasts = DAY * 365;
     let mut policy = policy(rng);
     policy.reissue_within = None;
-    // Tokens that renew when they are used; minting may return new ones besides.
     policy.renew_refresh_lifetime = true;
     let mut events = Vec::new();
     // 0.5 % of a year are 43.8 hours: windows of six, and short bursts.
@@ -298,6 +297,13 @@ fn year(seed: u64, rng: &mut Rng) -> Plan {
         events.push((MINUTE * rng.u32(..60 * 24 * 360), Event::PowerCut));
     }
     events.sort_by_key(|(at, _)| *at);
+    let first = MINUTE * rng.u32(..60);
+    // Either refresh tokens renew when they are used, or the service app's end, and minting returns
+    // new ones. The integration's must renew in any case, or a human is needed.
+    if rng.bool() {
+        policy.fixed_service_app_lifetime = true;
+        policy.mint_refresh_token = MintRefreshToken::New;
+    }
     Plan {
         seed,
         kind: Kind::Year,
@@ -307,10 +313,7 @@ fn year(seed: u64, rng: &mut Rng) -> Plan {
             personal_access_token: false,
             integration: true,
         },
-        jobs: vec![Job {
-            every: HOUR,
-            first: MINUTE * rng.u32(..60),
-        }],
+        jobs: vec![Job { every: HOUR, first }],
         programs: Vec::new(),
         impatient: false,
         events,
@@ -396,5 +399,17 @@ fn crowd(seed: u64, rng: &mut Rng) -> Plan {
         impatient: false,
         events,
         human_after: Some(HOUR),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_thousand_seeds_have_years_of_both_sorts() {
+        let years = (0..1000).step_by(100).map(Plan::of);
+        let fixed = years.filter(|plan| plan.policy.fixed_service_app_lifetime);
+        assert!((3..=7).contains(&fixed.count()));
     }
 }

@@ -20,9 +20,9 @@ use jiff::Timestamp;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{LocalSet, spawn_local};
-use tokio::time::{Instant, sleep, sleep_until};
-use webex_sandbox::{Rule, Sandbox, Verdict, Violation, Witness as _};
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use webex_sandbox::{Met, Rule, Sandbox, Verdict, Violation, Witness as _};
 use webex_tokens::clock::Clock;
 use webex_tokens::config::{Environment, Flags, Sources};
 use webex_tokens::manager::{
@@ -42,6 +42,9 @@ const FLAG_KEY: &str = "WEBEX_REAUTHORIZATION_REQUIRED";
 
 /// How long a run may last: its deadline, and a request in flight.
 const LONGEST_RUN: Duration = Duration::from_secs(60 + 25);
+
+/// How long a program may wait for a token: a climb that is under way, and one of its own.
+const LONGEST_CALL: Duration = Duration::from_secs(2 * LONGEST_RUN.as_secs() + 1);
 
 /// How long after the last trouble a long-lived program must have a token again, at the latest: the
 /// longest pause between two climbs, and some.
@@ -114,13 +117,14 @@ pub fn run(plan: &Plan) -> Figures {
 async fn live(plan: &Plan) -> Figures {
     let world = Rc::new(World::new(plan));
     let mut door = 0;
+    let mut lives = Vec::new();
     for job in &plan.jobs {
         door += 1;
-        spawn_local(world.clone().works(door, *job));
+        lives.push(spawn_local(world.clone().works(door, *job)));
     }
     for every in &plan.programs {
         door += 1;
-        spawn_local(world.clone().serves(door, *every));
+        lives.push(spawn_local(world.clone().serves(door, *every)));
     }
     spawn_local(world.clone().human());
     let began = world.began;
@@ -129,6 +133,7 @@ async fn live(plan: &Plan) -> Figures {
         world.happens(*event);
     }
     sleep_until(began + plan.lasts).await;
+    world.looks_for_stragglers(&lives);
     world.ends()
 }
 
@@ -155,8 +160,8 @@ struct World {
     told: RefCell<Vec<(Timestamp, Option<Timestamp>)>>,
     /// Whether a human was needed, after dates had been told.
     has_met_deadline: Cell<bool>,
-    /// How many changes the disk had refused when the run behind a door began.
-    refusals: RefCell<BTreeMap<usize, u64>>,
+    /// When the run behind a door began that has not ended.
+    open: RefCell<BTreeMap<usize, Instant>>,
     /// How many violations of the judge's are among the problems.
     violations: Cell<usize>,
     /// How many changes in place are.
@@ -211,7 +216,7 @@ impl World {
             illnesses: Cell::new(0),
             told: RefCell::default(),
             has_met_deadline: Cell::new(false),
-            refusals: RefCell::default(),
+            open: RefCell::default(),
             violations: Cell::new(0),
             overwrites: Cell::new(0),
             figures: RefCell::default(),
@@ -335,13 +340,13 @@ impl World {
 
     fn begins(&self, door: usize) {
         self.sandbox.run_begins(door, &format!("door {door}"));
-        let refusals = self.disk.refusals();
-        self.refusals.borrow_mut().insert(door, refusals);
+        self.open.borrow_mut().insert(door, Instant::now());
     }
 
-    /// A run has ended: so, or with its process.
-    fn ended(&self, door: usize, report: Option<&Report>) {
-        self.sandbox.run_ends(door, verdict(report));
+    /// A run has ended: so, or with its process. What it has met.
+    fn ended(&self, door: usize, report: Option<&Report>) -> Met {
+        self.open.borrow_mut().remove(&door);
+        let met = self.sandbox.run_ends(door, verdict(report));
         let violations = self.sandbox.violations_from(self.violations.get());
         self.violations.update(|known| known + violations.len());
         for Violation { rule, what } in violations {
@@ -353,7 +358,7 @@ impl World {
             self.problem(Rule::NeverTorn, what);
         }
         if let Some(report) = report {
-            self.looks_for_flag(door, report);
+            self.looks_for_flag(report, met);
         }
         let name = report.map_or("died", |report| report.outcome.name());
         let requests = report.map_or(0, Report::requests);
@@ -361,6 +366,7 @@ impl World {
         let mut figures = self.figures.borrow_mut();
         figures.runs += 1;
         figures.deaths += u64::from(report.is_none());
+        met
     }
 
     /// Runs `refresh_token` again and again.
@@ -380,21 +386,16 @@ impl World {
         let minute = Duration::from_mins(1);
         let limits = Limits::starting_now(minute, minute, Stop::never());
         self.begins(door);
-        let started = Instant::now();
-        let run = refresh(&sources, &self.clock, Need::default(), limits);
-        let report = self.powered(door, &fate, run).await;
-        let took = started.elapsed();
-        self.ended(door, report.as_ref());
-        if took > LONGEST_RUN {
-            let what = format!("a run lasted {took:?}; {}", told(report.as_ref()));
-            self.problem(Rule::TimelyRun, &what);
-        }
+        let run = Box::pin(refresh(&sources, &self.clock, Need::default(), limits));
+        let run = self.in_time(door, self.powered(door, &fate, run));
+        let report = run.await.flatten();
+        let met = self.ended(door, report.as_ref());
         let Some(report) = report else { return };
         let has_trouble = matches!(
             report.outcome,
             RunOutcome::NotSaved | RunOutcome::Unreadable
         );
-        if has_trouble && self.took_all(door) {
+        if has_trouble && !met.refusal {
             let what = format!("its disk is well; {}", told(Some(&report)));
             self.problem(Rule::BlamesDiskRightly, &what);
         }
@@ -408,19 +409,27 @@ impl World {
         }
     }
 
-    /// Whether the disk has taken every change since the run behind this door began.
-    fn took_all(&self, door: usize) -> bool {
-        self.refusals.borrow().get(&door) == Some(&self.disk.refusals())
+    /// Gives a run the time that it may take; one that needs more is ended.
+    async fn in_time<T>(&self, door: usize, run: impl Future<Output = T>) -> Option<T> {
+        let done = timeout(LONGEST_RUN, run).await.ok();
+        if done.is_none() {
+            let what = format!("door {door}: a run has not ended after {LONGEST_RUN:?}");
+            self.problem(Rule::TimelyRun, &what);
+        }
+        done
     }
 
     /// The flag is up where a run has asked for a human, and down where the token works; another end
     /// leaves it as it was.
-    fn looks_for_flag(&self, door: usize, report: &Report) {
+    fn looks_for_flag(&self, report: &Report, met: Met) {
         let flagged = self.flagged();
         let asks = report.outcome == RunOutcome::ReauthorizationRequired;
         let is_wrong = flagged && report.outcome.works() || !flagged && asks;
-        // Who waits for an answer in bad weather holds the lock, without which it stays as it is.
-        if is_wrong && self.is_calm() && self.took_all(door) {
+        // Without the lock, which another run may hold, it stays as it is, and the run says so.
+        let mut warnings = report.warnings.iter();
+        let says_so = warnings.any(|it| it.starts_with(&format!("{FLAG_KEY} stays in ")));
+        let is_excused = met.refusal || met.company && says_so;
+        if is_wrong && !is_excused {
             let what = format!("the flag is {flagged}; {}", told(Some(report)));
             self.problem(Rule::FlagTellsTruth, &what);
         }
@@ -507,8 +516,8 @@ impl World {
                 if let Some(wrong) = wrong {
                     world.problem(Rule::NeverSpins, &format!("door {door}: {wrong}"));
                 }
-                work.await;
-                let landed = landings.borrow().clone();
+                let done = world.in_time(door, work).await;
+                let landed = done.and_then(|()| landings.borrow().clone());
                 world.ended(door, landed.as_deref());
                 let works = landed.is_some_and(|report| report.outcome.works());
                 let landing = if works {
@@ -548,7 +557,10 @@ impl World {
 
     /// One call of a program's, with the token as it is served; whether there was one.
     async fn calls(&self, manager: &TokenManager) -> bool {
-        let Ok(token) = manager.access_token().await else {
+        let Some(token) = self.answers(manager.access_token()).await else {
+            return false;
+        };
+        let Ok(token) = token else {
             let is_quiet = self.quiet_since.get().elapsed() > HEALED_WITHIN;
             if is_quiet && self.is_calm() && self.sandbox.would_issue() {
                 let what = "a program has no token, although nothing is in its way";
@@ -557,9 +569,19 @@ impl World {
             return false;
         };
         if !self.sandbox.is_live(token.expose()) {
-            let _ = manager.token_rejected(&token).await;
+            let _ = self.answers(manager.token_rejected(&token)).await;
         }
         true
+    }
+
+    /// What a call comes to, if that is not waited for in vain.
+    async fn answers<T>(&self, call: impl Future<Output = T>) -> Option<T> {
+        let answer = timeout(LONGEST_CALL, call).await.ok();
+        if answer.is_none() {
+            let what = format!("a program has waited {LONGEST_CALL:?} for a token, and waits on");
+            self.problem(Rule::NeverStops, &what);
+        }
+        answer
     }
 
     /// What the climbs of programs go by.
@@ -689,6 +711,22 @@ impl World {
         };
         if disturbs {
             self.sandbox.disturb_runs();
+        }
+    }
+
+    /// At the end every job and program is still at it, and no run is under way that began long ago.
+    fn looks_for_stragglers(&self, lives: &[JoinHandle<()>]) {
+        for (door, _) in lives.iter().enumerate().filter(|(_, it)| it.is_finished()) {
+            let what = format!(
+                "door {}: it has panicked, and nobody runs any more",
+                door + 1
+            );
+            self.problem(Rule::NeverStops, &what);
+        }
+        let open = self.open.take();
+        for (door, since) in open.iter().filter(|(_, it)| it.elapsed() > LONGEST_RUN) {
+            let what = format!("door {door}: a run is open since {:?}", since.elapsed());
+            self.problem(Rule::TimelyRun, &what);
         }
     }
 

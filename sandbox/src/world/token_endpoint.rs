@@ -58,18 +58,18 @@ impl World {
             }
         }
         let life = self.refresh_life(grant);
+        let is_fixed = self.policy.fixed_service_app_lifetime && client == Grant::ServiceApp;
+        let renews = self.policy.renew_refresh_lifetime && !is_fixed;
         if self.policy.rotate {
             let expires_at = self.refresh_tokens[&token].expires_at;
             if let Some(old) = self.refresh_tokens.get_mut(&token) {
                 old.spent = true;
             }
             self.new_refresh_token(grant, issue, now);
-            if !self.policy.renew_refresh_lifetime {
+            if !renews {
                 self.limit_refresh_token(grant, expires_at);
             }
-        } else if self.policy.renew_refresh_lifetime
-            && let Some(refresh) = self.refresh_tokens.get_mut(&token)
-        {
+        } else if renews && let Some(refresh) = self.refresh_tokens.get_mut(&token) {
             refresh.expires_at = now + life;
         }
         self.new_access_token(grant, issue, now);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use webex_sandbox::{
-    Credentials, Endpoint, Fault, IssuedTokens, Policy, Rule, Sandbox, Verdict, Witness,
+    Credentials, Endpoint, Fault, IssuedTokens, Met, Policy, Rule, Sandbox, Verdict, Witness,
 };
 
 use crate::{
@@ -307,6 +307,18 @@ fn what_the_disk_has_refused_need_not_be_saved() {
     disk.refuses();
     validate(&sandbox, &new);
     finds(&sandbox, &[]);
+}
+
+#[test]
+fn a_run_is_told_to_have_met_the_disk_and_other_runs() {
+    let (sandbox, disk, _) = judged();
+    assert_eq!(sandbox.run_ends(0, Verdict::Works), Met::default());
+    sandbox.run_begins(0, "a run");
+    sandbox.run_begins(1, "another");
+    disk.refuses();
+    sandbox.run_ends(1, Verdict::Works);
+    let met = sandbox.run_ends(0, Verdict::Works);
+    assert!(met.refusal && met.company, "{met:?}");
 }
 
 #[test]

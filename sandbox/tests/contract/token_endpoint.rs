@@ -89,6 +89,19 @@ fn renewing_on_use_restarts_the_refresh_tokens_life() {
 }
 
 #[test]
+fn a_service_apps_refresh_token_may_keep_its_end_where_others_are_renewed() {
+    let sandbox = with(|policy| {
+        policy.renew_refresh_lifetime = true;
+        policy.fixed_service_app_lifetime = true;
+    });
+    let old = sandbox.issue_service_app_tokens();
+    sandbox.advance(10 * DAY);
+    let json = refresh(&sandbox, &old.refresh_token).send(&sandbox).json();
+    let left = json["refresh_token_expires_in"].as_u64().unwrap();
+    assert!(left <= 80 * 86_400, "{left}");
+}
+
+#[test]
 fn rotation_spends_the_old_refresh_token_and_not_its_clock() {
     let sandbox = with(|policy| policy.rotate = true);
     let old = sandbox.issue_service_app_tokens();
