@@ -85,6 +85,16 @@ pub enum Edit<'a> {
     Remove,
 }
 
+impl Edit<'_> {
+    /// The same with another value.
+    fn with(self, value: &str) -> Edit<'_> {
+        match self {
+            Self::Set(_) => Edit::Set(value),
+            Self::Remove => Edit::Remove,
+        }
+    }
+}
+
 /// Says what is to be done, never the value.
 impl std::fmt::Debug for Edit<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -126,7 +136,12 @@ pub fn check_editable(text: &str, edits: &[&[(&str, Edit<'_>)]]) -> Result<(), D
         }
         let edited = Original::of(&edited)?;
         for next in edits {
-            edited.edited(next).map_err(|error| {
+            // The same value again would change nothing.
+            let next: Vec<_> = next
+                .iter()
+                .map(|&(key, edit)| (key, edit.with("y")))
+                .collect();
+            edited.edited(&next).map_err(|error| {
                 let key = error.key.unwrap_or_default();
                 disputed_edit(text, &key)
             })?;
@@ -722,6 +737,7 @@ mod tests {
             // The shell stops at the first line; once that is set, it goes on to the second.
             "TOKEN=a(\nOTHER=b <<c\n",
             "TOKEN=`\nOTHER=b A=1\n",
+            "TOKEN=`\nA=1 \\\nOTHER=b\n",
         ] {
             assert_eq!(judged(text), Err(Disputed), "{text:?}");
         }
