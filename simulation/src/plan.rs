@@ -273,6 +273,13 @@ fn year(seed: u64, rng: &mut Rng) -> Plan {
     let mut policy = policy(rng);
     policy.reissue_within = None;
     policy.renew_refresh_lifetime = true;
+    // Either refresh tokens renew when they are used, or the service app's end, and minting returns
+    // new ones. The integration's must renew in any case, or a human is needed.
+    let is_fixed = rng.bool();
+    if is_fixed {
+        policy.fixed_service_app_lifetime = true;
+        policy.mint_refresh_token = MintRefreshToken::New;
+    }
     let mut events = Vec::new();
     // 0.5 % of a year are 43.8 hours: windows of six, and short bursts.
     let mut down = Duration::from_mins(2628);
@@ -289,21 +296,19 @@ fn year(seed: u64, rng: &mut Rng) -> Plan {
         events.push((at, Event::Begins(Weather::Down(status))));
         events.push((at + window, Event::Clears));
     }
-    for _ in 0..rng.u8(..20) {
+    // Where nothing but the integration lasts, a process that dies with its new token in hand is the
+    // end of it, whatever a client does.
+    let deaths = if is_fixed { 0 } else { rng.u8(..20) };
+    for _ in 0..deaths {
         let at = MINUTE * rng.u32(..60 * 24 * 360);
         events.push((at, Event::Kill(rng.u32(..60))));
     }
-    for _ in 0..rng.u8(..6) {
+    let power_cuts = if is_fixed { 0 } else { rng.u8(..6) };
+    for _ in 0..power_cuts {
         events.push((MINUTE * rng.u32(..60 * 24 * 360), Event::PowerCut));
     }
     events.sort_by_key(|(at, _)| *at);
     let first = MINUTE * rng.u32(..60);
-    // Either refresh tokens renew when they are used, or the service app's end, and minting returns
-    // new ones. The integration's must renew in any case, or a human is needed.
-    if rng.bool() {
-        policy.fixed_service_app_lifetime = true;
-        policy.mint_refresh_token = MintRefreshToken::New;
-    }
     Plan {
         seed,
         kind: Kind::Year,

@@ -194,11 +194,12 @@ impl Seen {
     }
 }
 
-/// Reads until it is told to stop, and prints each pair that differs from the one before.
+/// Reads until it is told to stop, or nobody is left who could, and prints each pair that differs from
+/// the one before.
 const SCRIPT: &str = r#"
 trap 'stop=1' TERM
 told() { [ "$1 $2" = "$last" ] || printf '%s %s\n' "$1" "$2"; last="$1 $2"; }
-while [ -z "$stop" ]; do
+while [ -z "$stop" ] && kill -0 "$PPID" 2>/dev/null; do
   unset ACCESS REFRESH
   . "$1"
   told "$ACCESS" "$REFRESH"
