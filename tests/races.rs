@@ -93,6 +93,8 @@ impl Scene {
     fn refreshes(&self, count: usize) -> impl Iterator<Item = Command> {
         (0..count).map(|index| {
             let mut command = self.story.command(REFRESH_TOKEN);
+            // Where each has its turn at Webex, the last one's comes late on a busy machine.
+            command.args(["--lock-timeout", "3m", "--deadline", "3m"]);
             match index % 3 {
                 0 => drop(command.arg("--print-token")),
                 1 => drop(command.arg("--json")),
