@@ -281,7 +281,10 @@ pub fn masked(data: &[u8]) {
         let text = text.replace(['\t', '\r', '\n'], "");
         text.to_lowercase().matches(CANARY).count()
     };
-    if url.has_authority() && secret.into_iter().map(count).sum::<usize>() == count(&text) {
+    // A host that is not ASCII is shown in letters that did not stand side by side before.
+    let has_secret_host = url.host_str().is_some_and(|host| host.contains(CANARY));
+    let all_are_secret = secret.into_iter().map(count).sum::<usize>() == count(&text);
+    if url.has_authority() && all_are_secret && !has_secret_host {
         for shown in [&*shown, &shown_in_text] {
             assert!(!shown.contains(CANARY), "{text:?} is shown as {shown:?}");
         }
