@@ -14,9 +14,9 @@ const WITH_INTEGRATION: Hand = Hand {
 
 fn days_ago(story: &Story, days: i64) -> Value {
     let now = Timestamp::try_from(story.sandbox.now()).expect("in range");
-    (now - SignedDuration::from_hours(24 * days))
-        .to_string()
-        .into()
+    // And a minute: the clock that the programs read may be some milliseconds behind.
+    let since = SignedDuration::from_hours(24 * days) + SignedDuration::from_mins(1);
+    (now - since).to_string().into()
 }
 
 /// A story in which the integration was first seen so long ago and never used.

@@ -77,6 +77,9 @@ const REFUSALS_AT_ONCE: usize = 16;
 /// The same where nothing makes it give up soon: it saves for a minute, and does little meanwhile.
 const LONG_ONES_AT_ONCE: usize = 48;
 
+/// How many cases follow each other, at most, before what they leave is read by every reader.
+const BATCH: usize = 8;
+
 /// One way of cutting it off.
 struct Case {
     call: Call,
@@ -289,29 +292,29 @@ impl Tale {
         calls: usize,
         groups: [(Vec<Case>, usize); N],
     ) {
-        let texts = Texts::default();
-        let tally = Mutex::new(Tally::of(self, kind));
+        let mut tally = Tally::of(self, kind);
         let missed = Mutex::new(Vec::new());
         let elsewhere = Mutex::new(Vec::new());
-        let prove = |case: Case| {
-            if tally.lock().expect("nobody panics here").has(&case.name) {
-                return;
-            }
-            match catch_unwind(AssertUnwindSafe(|| self.prove_one(&case, &texts))) {
-                Ok(Some(counted)) => tally
-                    .lock()
-                    .expect("nobody panics here")
-                    .note(&case.name, &counted),
-                Ok(None) => elsewhere
-                    .lock()
-                    .expect("nobody panics here")
-                    .push(case.call),
-                Err(_) => missed.lock().expect("nobody panics here").push(case.name),
-            }
-        };
         let all: usize = groups.iter().map(|(cases, _)| cases.len()).sum();
-        for (cases, at_once) in groups {
-            for_each(cases, at_once, prove);
+        for (mut cases, at_once) in groups {
+            cases.retain(|case| !tally.has(&case.name));
+            while !cases.is_empty() {
+                let batch = cases.drain(..cases.len().min(BATCH * at_once)).collect();
+                let texts = Texts::default();
+                let proven = Mutex::new(Vec::new());
+                for_each(batch, at_once, |case: Case| {
+                    match catch_unwind(AssertUnwindSafe(|| self.prove_one(&case, &texts))) {
+                        Ok(Some(counted)) => push(&proven, (case.name, counted)),
+                        Ok(None) => push(&elsewhere, case.call),
+                        Err(_) => push(&missed, case.name),
+                    }
+                });
+                // What is noted is not done again, so its files are read before.
+                texts.are_read_by_every_reader();
+                for (case, counted) in proven.into_inner().expect("nobody panics here") {
+                    tally.note(&case, &counted);
+                }
+            }
         }
         let missed = missed.into_inner().expect("nobody panics here");
         assert!(
@@ -327,14 +330,8 @@ impl Tale {
             "{}: no run came to {elsewhere:#?}",
             self.name
         );
-        let read = match texts.are_read_by_every_reader() {
-            // All of it was done in an earlier run.
-            0 => String::new(),
-            read => format!(", {read} .env files read alike by 4 readers"),
-        };
-        let tally = tally.into_inner().expect("nobody panics here");
         say(&format!(
-            "crash: {}: {calls} calls, {verb} {} times{}{read}, 0 tokens lost in silence, 0 spent twice",
+            "crash: {}: {calls} calls, {verb} {} times{}, 0 tokens lost in silence, 0 spent twice",
             self.name,
             tally.done.len(),
             tally.told()
@@ -380,6 +377,10 @@ impl Tale {
         }
         None
     }
+}
+
+fn push<T>(them: &Mutex<Vec<T>>, it: T) {
+    them.lock().expect("nobody panics here").push(it);
 }
 
 /// Does so many of them at once.
