@@ -472,7 +472,7 @@ impl Original<'_> {
         check(after)?;
         let keys: Vec<_> = edits.iter().map(|&(key, _)| key).collect();
         let (before, seen) = (&self.views, Views::of(after));
-        let read = decoded(after);
+        let read = decoded_as_is(after);
         for &(key, _) in edits {
             let last = edits.iter().rev().find(|(other, _)| *other == key);
             let is_done = match (seen.agreed(key), last) {
@@ -716,6 +716,7 @@ mod tests {
             ("\u{feff} export TOKEN=old\nTOKEN=old\n", 1, Marked),
             ("\u{feff}# it's\nTOKEN=old # it's\n", 2, Disputed),
             ("\u{feff} A='\nTOKEN=no\n'\n", 2, Disputed),
+            ("A=1\nTOKEN=old  # c ", 2, Disputed),
         ];
         for (text, line, problem) in table {
             assert_eq!(set_new(text), Err((line, problem)), "{text:?}");

@@ -453,6 +453,5 @@ impl Tally {
 
 #[expect(clippy::print_stdout, reason = "the figures of a proof")]
 fn say(figures: &str) {
-    // The name of the test may stand in the line.
-    println!("\n{figures}");
+    println!("{figures}");
 }

@@ -330,10 +330,7 @@ const BY_HAND: &[(&str, &str)] = &[
         "JSON over lines without quotes",
         "A={\n  \"a\": 1\n}\nK=old\n",
     ),
-    (
-        "JSON as ours",
-        "K={\"access_token\":\"x\"}\nR='{\"a\": 1}'\n",
-    ),
+    ("JSON as ours", "K={\"ours\":\"x\"}\nR='{\"a\": 1}'\n"),
     ("JSON escaped", "A=\"{\\\"a\\\": \\\"b\\\"}\"\nK=old\n"),
     ("YAML", "A: 1\nB:\n  - x\nK=old\n"),
     ("INI", "[section]\nA=1\nK=old\n; comment\n"),
