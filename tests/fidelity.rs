@@ -319,7 +319,14 @@ impl Tally {
                     && text.lines().next().is_some_and(|first| first.contains(key))
             };
             let is_marked = KEYS.into_iter().any(is_marked);
-            if !is_faulty && !is_marked && ours.iter().all(|it| *it == ours[0]) {
+            // The values are the last ones, and tell nothing about an assignment before them.
+            let is_repeated = KEYS.iter().any(|key| text.matches(key).count() > 1);
+            // Within a line, these end it for some readers alone.
+            let is_split = text
+                .replace("\r\n", "")
+                .contains(['\r', '\u{2028}', '\u{2029}']);
+            let may_differ = is_faulty || is_marked || is_repeated || is_split;
+            if !may_differ && ours.iter().all(|it| *it == ours[0]) {
                 self.wrong
                     .push(format!("{name}: refused without need: {text:?}"));
             }

@@ -125,6 +125,8 @@ pub struct Credentials {
     pub personal_access_token: Option<String>,
     /// The integration's refresh token.
     pub integration: Option<String>,
+    /// The service app's client secret, if that is a matter.
+    pub client_secret: Option<String>,
 }
 
 /// What a run has said when it ended.
@@ -164,6 +166,8 @@ pub(crate) struct Works {
     pub(crate) refresh_token: bool,
     pub(crate) personal_access_token: bool,
     pub(crate) integration: bool,
+    /// Whether the settings are right, without which nothing is issued.
+    pub(crate) is_configured: bool,
     /// Whether the organization's authorization of the service app stands, without which nothing
     /// can be minted.
     pub(crate) is_authorized: bool,
@@ -179,12 +183,19 @@ impl Works {
 
     /// The same, if there were no limit to the tokens of an account.
     fn can_issue(self) -> bool {
-        self.refresh_token || self.is_authorized && (self.personal_access_token || self.integration)
+        self.is_configured && (self.refresh_token || self.is_authorized && self.has_bearer())
     }
 
-    /// Whether somebody else than the one who consents could help: an administrator.
+    /// Whether something else than a consent would help: an administrator's authorization, or
+    /// another setting.
     fn can_be_helped(self) -> bool {
-        !self.is_authorized && (self.personal_access_token || self.integration)
+        !self.is_authorized && self.has_bearer()
+            || !self.is_configured && (self.refresh_token || self.has_bearer())
+    }
+
+    /// Whether there is something to mint with.
+    fn has_bearer(self) -> bool {
+        self.personal_access_token || self.integration
     }
 }
 
@@ -430,12 +441,16 @@ impl Judge {
             let token = token.as_ref();
             token.is_some_and(|token| !self.in_doubt.contains(token))
         };
-        let could_mint = works.personal_access_token && works.is_authorized && !run.has_tried_mint;
+        let may_mint = works.is_configured && works.is_authorized;
+        let could_mint = works.personal_access_token && may_mint && !run.has_tried_mint;
         let could_else = if is_integrations {
-            works.refresh_token && is_known_good(&has.refresh_token) && !run.has_tried_grant
+            works.is_configured
+                && works.refresh_token
+                && is_known_good(&has.refresh_token)
+                && !run.has_tried_grant
         } else {
             works.integration
-                && works.is_authorized
+                && may_mint
                 && is_known_good(&has.integration)
                 && !run.has_tried_renewal
         };
@@ -536,10 +551,15 @@ impl Judge {
             )),
             Verdict::Reauthorize if run.began.can_be_helped() && works.can_be_helped() => Some((
                 Rule::HumanOnlyIfNeeded,
-                "it asks for a consent, and an administrator could help",
+                "it asks for a consent, and an administrator or another setting could help",
             )),
+            // While a setting is wrong, nobody can know that all is dead.
             Verdict::Unavailable | Verdict::Misconfigured
-                if is_calm && nothing_works && !works.can_be_helped() && works.is_below_limit =>
+                if is_calm
+                    && nothing_works
+                    && works.is_configured
+                    && !works.can_be_helped()
+                    && works.is_below_limit =>
             {
                 Some((
                     Rule::HumanIfNeeded,

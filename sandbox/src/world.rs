@@ -404,6 +404,7 @@ impl World {
             refresh_token,
             personal_access_token,
             integration,
+            client_secret,
         } = judge.credentials();
         let lives = |token: &Option<String>| token.as_ref().is_some_and(|t| self.is_live(t, now));
         let refreshes = |token: &Option<String>| {
@@ -415,6 +416,7 @@ impl World {
             refresh_token: refreshes(&refresh_token),
             personal_access_token: lives(&personal_access_token),
             integration: refreshes(&integration),
+            is_configured: client_secret.is_none_or(|secret| secret == self.client_secret),
             is_authorized: self.service_app_authorized,
             is_below_limit: self.check_token_limit(Grant::ServiceApp, now).is_ok()
                 && self.check_token_limit(Grant::Integration, now).is_ok(),

@@ -319,6 +319,7 @@ impl Witness for Disk {
             refresh_token: value("WEBEX_SERVICE_APP_REFRESH_TOKEN"),
             personal_access_token: text(&manager["personalAccessToken"]),
             integration: text(&manager["integration"]["refreshToken"]),
+            client_secret: text(&config["serviceApp"]["clientSecret"]),
         }
     }
 }

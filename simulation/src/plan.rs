@@ -71,6 +71,10 @@ pub enum Event {
     Deauthorized,
     /// An administrator authorizes it again.
     Authorized,
+    /// Somebody changes the service app's client secret in `token-config.json` for a wrong one.
+    SettingBroken,
+    /// Somebody puts the right one there.
+    SettingRepaired,
     /// The account holds as many tokens as it may.
     LimitReached,
     /// It may hold more again.
@@ -199,14 +203,14 @@ fn chaos(seed: u64, rng: &mut Rng) -> Plan {
         },
         jobs: (0..rng.u8(1..4)).map(|_| job(rng)).collect(),
         programs: (0..rng.u8(..3)).map(|_| MINUTE * rng.u32(1..120)).collect(),
-        events: events(lasts, rng),
+        events: events(lasts, seed, rng),
         human_after: (rng.u8(..4) > 0).then(|| HOUR * rng.u32(1..96)),
         impatient: rng.u8(..4) == 0,
     }
 }
 
 /// Troubles that come and go; the last hours are calm.
-fn events(lasts: Duration, rng: &mut Rng) -> Vec<(Duration, Event)> {
+fn events(lasts: Duration, seed: u64, rng: &mut Rng) -> Vec<(Duration, Event)> {
     let mut events = Vec::new();
     let end = lasts.saturating_sub(HOUR * 12);
     let between = HOUR * rng.u32(2..72);
@@ -262,6 +266,16 @@ fn events(lasts: Duration, rng: &mut Rng) -> Vec<(Duration, Event)> {
             events.push((at + MINUTE * rng.u32(..120), Event::Kill(rng.u32(..60))));
         }
         at += between.mul_f64(rng.f64() * 2.0);
+    }
+    // By a chance of their own, so that the other worlds are as they were.
+    if seed % 6 == 3 {
+        let rng = &mut Rng::with_seed(!seed);
+        for _ in 0..rng.u8(1..4) {
+            let at = end.mul_f64(rng.f64());
+            let until = (at + (DAY * 2).mul_f64(rng.f64())).min(end);
+            events.push((at, Event::SettingBroken));
+            events.push((until, Event::SettingRepaired));
+        }
     }
     events.sort_by_key(|(at, _)| *at);
     events

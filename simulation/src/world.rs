@@ -40,6 +40,9 @@ const START: i64 = 1_800_000_000;
 
 const FLAG_KEY: &str = "WEBEX_REAUTHORIZATION_REQUIRED";
 
+/// The client secret of another app.
+const WRONG_SECRET: &str = "5f0e8b1c7a9d4e36b2c8f1a07d5e9c4b3a6f8e2d1c0b9a8f7e6d5c4b3a291807";
+
 /// How long a run may last: its deadline, and a request in flight.
 const LONGEST_RUN: Duration = Duration::from_secs(60 + 25);
 
@@ -631,6 +634,11 @@ impl World {
         self.sandbox.disturb_runs();
     }
 
+    fn sets_client_secret(&self, old: &str, new: &str) {
+        let config = self.read("token-config.json").replace(old, new);
+        self.write("token-config.json", &config);
+    }
+
     fn happens(&self, event: Event) {
         self.note(&format!("{event:?}"));
         self.quiet_since.set(Instant::now());
@@ -698,6 +706,16 @@ impl World {
             Event::Authorized => {
                 self.sandbox.reauthorize_service_app();
                 false
+            }
+            Event::SettingBroken => {
+                let secret = &self.sandbox.tenant().client_secret;
+                self.sets_client_secret(secret, WRONG_SECRET);
+                true
+            }
+            Event::SettingRepaired => {
+                let secret = &self.sandbox.tenant().client_secret;
+                self.sets_client_secret(WRONG_SECRET, secret);
+                true
             }
             Event::LimitReached => {
                 self.sandbox.set_policy(|policy| policy.token_limit = 1);

@@ -105,6 +105,21 @@ fn a_token_outlives_six_hours_without_webex() {
     breaks_no_rule(&plan);
 }
 
+/// Somebody pastes a wrong client secret, and puts the right one back four hours later; tokens come to
+/// their end meanwhile.
+#[test]
+fn a_wrong_setting_is_no_cause_for_a_consent() {
+    const HOUR: Duration = Duration::from_hours(1);
+    let mut plan = Plan::of_kind(Kind::Crowd, 1);
+    plan.lasts = 12 * HOUR;
+    plan.events = vec![
+        (3 * HOUR, Event::SettingBroken),
+        (7 * HOUR, Event::SettingRepaired),
+    ];
+    let figures = breaks_no_rule(&plan);
+    assert_eq!(figures.consents, 0, "{figures:?}");
+}
+
 /// Webex is away for an hour while two programs ask for the token each minute and more often.
 /// Then it is there, and so is the token, within the half hour.
 #[test]

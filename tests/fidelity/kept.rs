@@ -145,6 +145,7 @@ fn replaced<'a>(
         Some("") if is_cr_lf => tail_line == " #",
         Some(comment) if comment.starts_with('#') => tail_line.strip_prefix(' ') == Some(comment),
         Some(comment) => tail_line == comment,
+        None if value.starts_with('#') => tail_line.strip_prefix(' ') == Some(value),
         None => value.ends_with(tail_line) || (is_cr_lf && tail_line == " #"),
     };
     if !is_kept {

@@ -366,6 +366,18 @@ fn a_consent_must_not_be_asked_for_where_an_administrator_could_help() {
 }
 
 #[test]
+fn a_consent_must_not_be_asked_for_where_a_setting_is_wrong() {
+    let (sandbox, disk, mut has) = judged();
+    has.client_secret = Some("what nobody was given".to_owned());
+    disk.holds(has);
+    for verdict in [Verdict::Died, Verdict::Misconfigured, Verdict::Reauthorize] {
+        sandbox.run_ends(0, verdict);
+        sandbox.run_begins(0, "the next");
+    }
+    finds(&sandbox, &[Rule::HumanOnlyIfNeeded]);
+}
+
+#[test]
 fn a_human_must_be_asked_for_when_nothing_works() {
     let (sandbox, _, has) = judged();
     sandbox.revoke_grant(refresh_token(&has));
