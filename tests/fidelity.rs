@@ -239,7 +239,9 @@ impl Case {
     /// Whether a reader that read `then` before the edit and `now` after it read what it should.
     fn is_read(&self, then: &Reading, now: &Reading, is_bash: bool) -> bool {
         // Our old value may be what a reader found fault with; bash reads no further than that.
-        let is_repaired = then.complains && (is_bash || !now.complains);
+        // White space at the very end is an error to dotenvy until a line follows.
+        let is_completed = self.before.ends_with([' ', '\t']);
+        let is_repaired = then.complains && (is_bash || !now.complains || is_completed);
         let are_ours = KEYS.iter().zip(&self.wanted).all(|(key, wanted)| {
             let (old, new) = (then.values.get(*key), now.values.get(*key));
             match wanted {
@@ -319,13 +321,13 @@ impl Tally {
                     && text.lines().next().is_some_and(|first| first.contains(key))
             };
             let is_marked = KEYS.into_iter().any(is_marked);
-            // The values are the last ones, and tell nothing about an assignment before them.
-            let is_repeated = KEYS.iter().any(|key| text.matches(key).count() > 1);
+            // What a shell runs is not followed.
+            let is_opaque = text.contains('`');
             // Within a line, these end it for some readers alone.
             let is_split = text
                 .replace("\r\n", "")
                 .contains(['\r', '\u{2028}', '\u{2029}']);
-            let may_differ = is_faulty || is_marked || is_repeated || is_split;
+            let may_differ = is_faulty || is_marked || is_opaque || is_split;
             if !may_differ && ours.iter().all(|it| *it == ours[0]) {
                 self.wrong
                     .push(format!("{name}: refused without need: {text:?}"));
